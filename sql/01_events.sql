@@ -1,0 +1,33 @@
+-- What arrives?  Kafka records as they are, and a clock that ticks when nothing arrives.
+
+-- Window time is the record's own timestamp. It never runs ahead of the wall clock, so that one producer with a fast
+-- clock does not make everybody else late.
+CREATE TABLE events (
+    `value`     BYTES,
+    record_time TIMESTAMP_LTZ(3) METADATA FROM 'timestamp',
+    `partition` INT METADATA VIRTUAL,
+    `offset`    BIGINT METADATA VIRTUAL,
+    WATERMARK FOR record_time AS record_time - INTERVAL '${out_of_orderness_s}' SECOND
+) WITH (
+    'connector' = 'kafka',
+    'topic' = 'events',
+    'properties.bootstrap.servers' = '${kafka}',
+    'properties.group.id' = '${group_id}',
+    'scan.startup.mode' = 'earliest-offset',
+    'scan.bounded.mode' = '${bounded_mode}',
+    'scan.watermark.idle-timeout' = '${idle_timeout}',
+    'value.format' = 'raw'
+);
+
+-- A lone newcomer's window must close without a next event: five beats a second carry time forward. When history is
+-- reprocessed there is one beat only, and the events carry time alone.
+CREATE TABLE clock (
+    beat      BIGINT,
+    beat_time AS CAST(CURRENT_TIMESTAMP AS TIMESTAMP_LTZ(3)),
+    WATERMARK FOR beat_time AS beat_time - INTERVAL '${clock_lag_s}' SECOND
+) WITH (
+    'connector' = 'datagen',
+    'rows-per-second' = '5',
+    ${clock_rows}
+    'fields.beat.kind' = 'random'
+);
