@@ -12,8 +12,8 @@ SELECT
     LISTAGG(feature, U&'\001F') FILTER (WHERE type = 'track' AND event = 'Feature Used') AS used,
     MIN(happened_at)                                           AS first_happened,
     MAX(happened_at)                                           AS last_happened,
-    MIN(record_time)                                           AS first_record,
-    MAX(record_time)                                           AS last_record,
+    MIN(record_ms)                                             AS first_record,
+    MAX(record_ms)                                             AS last_record,
     MAX(ip)                                                    AS ip,
     MAX(user_agent)                                            AS user_agent,
     MAX(locale)                                                AS locale

@@ -14,6 +14,7 @@ import org.apache.flink.table.annotation.FunctionHint;
 import org.apache.flink.table.annotation.StateHint;
 import org.apache.flink.table.api.dataview.MapView;
 import org.apache.flink.table.data.RowData;
+import org.apache.flink.table.data.StringData;
 import org.apache.flink.table.functions.FunctionContext;
 import org.apache.flink.table.functions.ProcessTableFunction;
 import org.apache.flink.types.Row;
@@ -30,7 +31,8 @@ public class AdmitEvents extends ProcessTableFunction<Row> {
     private static final String RECORD =
             "ROW<bucket INT, message_id STRING, user_key STRING, error_code STRING, reason STRING, type STRING, "
                     + "event STRING, feature STRING, happened_at BIGINT, ip STRING, user_agent STRING, "
-                    + "locale STRING, `value` BYTES, `partition` INT, `offset` BIGINT, record_time TIMESTAMP_LTZ(3)>";
+                    + "locale STRING, record_ms BIGINT, `value` BYTES, `partition` INT, `offset` BIGINT, record_time TIMESTAMP_LTZ(3)>";
+    private static final StringData CLOCK = StringData.fromString("clock");
     private static final int MESSAGE_ID = 1;
     private static final int ERROR_CODE = 3;
     private transient Counter accepted;
@@ -63,7 +65,11 @@ public class AdmitEvents extends ProcessTableFunction<Row> {
             Integer tileMs)
             throws Exception {
         if (!record.isNullAt(ERROR_CODE)) {
-            verdict("quarantined", quarantined);
+            if (CLOCK.equals(record.getString(ERROR_CODE))) {
+                collect(Row.of("clock"));
+            } else {
+                verdict("quarantined", quarantined);
+            }
             return;
         }
         TimeContext<Long> time = context.timeContext(Long.class);

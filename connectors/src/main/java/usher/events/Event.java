@@ -9,7 +9,7 @@ final class Event {
     static final String COLUMNS =
             "ROW<bucket INT NOT NULL, message_id STRING, user_key STRING, error_code STRING, reason STRING, "
                     + "type STRING, event STRING, feature STRING, happened_at BIGINT, "
-                    + "ip STRING, user_agent STRING, locale STRING>";
+                    + "ip STRING, user_agent STRING, locale STRING, record_ms BIGINT>";
 
     String messageId;
     String type;
@@ -41,11 +41,12 @@ final class Event {
         row.setField(9, dated(recordTime, ip));
         row.setField(10, dated(recordTime, userAgent));
         row.setField(11, dated(recordTime, locale));
+        row.setField(12, recordTime);
         return row;
     }
 
     static GenericRowData refused(int bucket, String code, String reason) {
-        GenericRowData row = new GenericRowData(12);
+        GenericRowData row = new GenericRowData(13);
         row.setField(0, bucket);
         row.setField(3, StringData.fromString(code));
         row.setField(4, StringData.fromString(reason));

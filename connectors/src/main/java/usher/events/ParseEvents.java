@@ -1,32 +1,42 @@
 package usher.events;
 
-import java.time.Instant;
+import static org.apache.flink.table.annotation.ArgumentTrait.PASS_COLUMNS_THROUGH;
+import static org.apache.flink.table.annotation.ArgumentTrait.REQUIRE_ON_TIME;
+import static org.apache.flink.table.annotation.ArgumentTrait.ROW_SEMANTIC_TABLE;
+
+import org.apache.flink.table.annotation.ArgumentHint;
 import org.apache.flink.table.annotation.DataTypeHint;
 import org.apache.flink.table.annotation.FunctionHint;
 import org.apache.flink.table.data.RowData;
-import org.apache.flink.table.functions.TableFunction;
+import org.apache.flink.table.functions.ProcessTableFunction;
 
 /**
- * LATERAL TABLE(parse_events(value, record_time)): one row for each Kafka record, whatever it holds. A record that
- * breaks the contract has an error_code and a reason, and no other column but its bucket.
+ * parse_events(TABLE events, DESCRIPTOR(record_time)): one row for each Kafka record, whatever it holds. A record that
+ * breaks the contract has an error_code and a reason, and no other column but its bucket. A ProcessTableFunction and
+ * not a LATERAL TableFunction, which Flink would run once for each INSERT.
  */
 @FunctionHint(output = @DataTypeHint(value = Event.COLUMNS, bridgedTo = RowData.class))
-public class ParseEvents extends TableFunction<RowData> {
+public class ParseEvents extends ProcessTableFunction<RowData> {
     /** Duplicates are looked for within a bucket of message ids: few keys with much state, for cheap clean-up. */
     static final int BUCKETS = 4096;
 
-    public void eval(byte[] value, @DataTypeHint("TIMESTAMP_LTZ(3)") Instant recordTime) {
-        long time = recordTime.toEpochMilli();
+    public void eval(
+            Context context,
+            @ArgumentHint(
+                            value = {ROW_SEMANTIC_TABLE, REQUIRE_ON_TIME, PASS_COLUMNS_THROUGH},
+                            type =
+                                    @DataTypeHint(
+                                            value = "ROW<`value` BYTES, record_time TIMESTAMP_LTZ(3), "
+                                                    + "`partition` INT, `offset` BIGINT>",
+                                            bridgedTo = RowData.class))
+                    RowData record) {
+        long time = record.getTimestamp(1, 3).getMillisecond();
+        byte[] value = record.isNullAt(0) ? null : record.getBinary(0);
         try {
             Event event = EventReader.read(value, time, System.currentTimeMillis());
             collect(event.row(Math.floorMod(event.messageId.hashCode(), BUCKETS), time));
         } catch (Refused refused) {
             collect(Event.refused((int) Math.floorMod(time, (long) BUCKETS), refused.code, refused.getMessage()));
         }
-    }
-
-    @Override
-    public boolean isDeterministic() {
-        return false; // it reads the clock; and it must not be evaluated once per column
     }
 }

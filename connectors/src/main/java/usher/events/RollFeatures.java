@@ -61,7 +61,7 @@ public class RollFeatures extends ProcessTableFunction<Row> {
         counts.contentShown = tile.<Long>getFieldAs("content_shown");
         counts.contentClicked = tile.<Long>getFieldAs("content_clicked");
         seen(user, tile);
-        session(user, millis(tile, "first_record"), millis(tile, "last_record"));
+        session(user, tile.getFieldAs("first_record"), tile.getFieldAs("last_record"));
         user.ip = latest(user.ip, tile.getFieldAs("ip"));
         user.userAgent = latest(user.userAgent, tile.getFieldAs("user_agent"));
         user.locale = latest(user.locale, tile.getFieldAs("locale"));
@@ -119,10 +119,6 @@ public class RollFeatures extends ProcessTableFunction<Row> {
             user.activeMs += last - user.lastRecord;
         }
         user.lastRecord = last;
-    }
-
-    private static long millis(Row tile, String name) {
-        return tile.<Instant>getFieldAs(name).toEpochMilli();
     }
 
     private static String latest(String known, String dated) {
