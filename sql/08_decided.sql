@@ -3,6 +3,7 @@ CREATE TEMPORARY VIEW decided AS
 SELECT
     p.*,
     decide(
+        user_key,
         events_total, pages_viewed, steps_completed, features_used, content_shown, content_clicked,
         sessions_total, active_ms,
         events_30m, pages_viewed_30m, steps_completed_30m, features_used_30m, content_shown_30m, content_clicked_30m,

@@ -7,9 +7,10 @@ from pyflink.table.udf import FunctionContext, ScalarFunction, udf
 from usher.columns import NUMBERS, feature_counts
 from usher.features import PRODUCT_FEATURES, SLOTS
 from usher.rules import Bundle
+from usher.rules.steps import step_order
 
 PLACE_AND_DEVICE = ("country", "continent", "region", "city", "device_type", "os", "browser", "is_bot")
-DECIDE_COLUMNS = (*NUMBERS, "feature_counts_json", *PLACE_AND_DEVICE, "locale", "engagement_score", *PRODUCT_FEATURES)
+DECIDE_COLUMNS = ("user_id", *NUMBERS, "feature_counts_json", *PLACE_AND_DEVICE, "locale", "engagement_score", *PRODUCT_FEATURES)
 """What `decide` is called with in SQL, in order; the last are the probabilities."""
 
 RESULT = DataTypes.ROW(
@@ -39,7 +40,7 @@ class Decide(ScalarFunction):
             frame[f"{slot}_content"] = decided[slot].content_id
             frame[f"{slot}_rule"] = decided[slot].rule_id
             frame[f"{slot}_reason"] = decided[slot].reason
-        frame["steps"] = self._bundle.step_order(columns)
+        frame["steps"] = step_order(columns)
         frame["rules_version"] = [self._bundle.version] * len(series[0])
         return pd.DataFrame(frame)
 

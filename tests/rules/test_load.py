@@ -1,0 +1,118 @@
+"""Loading: the shipped rules keep their promises, and bad files get sentences with file, line and remedy."""
+
+import json
+import time
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from usher.rules import Bundle, RulesError
+from usher.rules.cli import app
+from usher.rules.schema import build
+
+CONF = Path(__file__).parents[2] / "conf"
+CONTENT = "content: {hello: {text: {en: Hello, de: Hallo}, fallback: en}}"
+
+
+def load(tmp_path: Path, rules: str, content: str = CONTENT) -> Bundle:
+    for part, text in (("rules", rules), ("content", content)):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "a.yaml").write_text(text)
+    return Bundle.load(tmp_path)
+
+
+def when(tmp_path: Path, condition: str) -> Bundle:
+    return load(tmp_path, f"rules:\n- id: r\n  slot: next_step\n  content: hello\n  when: {condition}\n")
+
+
+def test_shipped_rules_pass_their_examples_and_the_schema() -> None:
+    bundle = Bundle.load(CONF)
+    for rule in bundle.rules.values():
+        assert rule.examples, f"{rule.id} has no examples"
+        for example in rule.examples:
+            assert bundle.decide_one(example.user)[rule.slot].content_id == example.expect
+    for path in (CONF / "rules").glob("*.yaml"):
+        jsonschema.validate(yaml.safe_load(path.read_text()), build())
+
+
+def test_europe_and_mobile() -> None:
+    got = Bundle.load(CONF).decide_one({"continent": "EU", "device_type": "mobile"})["welcome_message"]
+    assert (got.content_id, got.reason) == ("europe_mobile_welcome", "TARGETING_MATCH")
+
+
+def test_published_schema_is_the_one_of_the_code() -> None:
+    assert json.loads((CONF / "rules.schema.json").read_text()) == build()
+
+
+@pytest.mark.parametrize(
+    ("condition", "says"),
+    [
+        ("{contry: DE}", "'contry' is not a field of the profile. Remedy: write 'country'?"),
+        ("{country: XX}", "'country' is never 'XX'"),
+        ("{continent: {ne: Eurpe}}", "'continent' is never 'Eurpe'"),
+        ("{sessions_total: many}", "'sessions_total' is a whole number, not 'many'"),
+        ("{sessions_total: -1}", "'sessions_total' is never -1"),
+        ("{sessions_total: {starts_with: a}}", "'starts_with' does not apply"),
+        ("{sessions_total: {between: [3, 1]}}", "no number is between 3 and 1"),
+        ("{engagement_score: {ge: 101}}", "'engagement_score' is never 101"),
+        ("{is_bot: 1}", "'is_bot' is true or false"),
+        ("{location: Atlantis}", "'Atlantis' is not a place known by name"),
+        ("{did: {feature: analitics}}", "'analitics' is not a feature. Remedy: write 'analytics'?"),
+        ("{prefers: {feature: analytics, at_least: 2}}", "'preferences.analytics' is never 2"),
+        ("{city: [a, &x b]}", "Anchors (&) and aliases (*) are not accepted"),
+        ("{all: []}", "`all` needs a list of conditions"),
+        ("[" * 100, "nested deeper than 30"),
+        ("{city: a, city: b}", "written twice"),
+        ("{city: [}", "This is not YAML"),
+    ],
+)
+def test_bad_conditions_are_refused(tmp_path: Path, condition: str, says: str) -> None:
+    with pytest.raises(RulesError) as caught:
+        when(tmp_path, condition)
+    assert says in str(caught.value)
+    assert "rules/a.yaml:5: " in str(caught.value)
+
+
+def test_all_problems_at_once(tmp_path: Path) -> None:
+    rules = "rules:\n- {id: a, slot: x, content: nope}\n- {id: a, slot: next_step, content: hello, start: soon}\n- 7\n"
+    with pytest.raises(RulesError) as caught:
+        load(tmp_path, rules)
+    assert [problem.line for problem in caught.value.problems] == [2, 2, 3, 3, 4]
+
+
+def test_norway_is_not_false(tmp_path: Path) -> None:
+    assert when(tmp_path, "{country: NO}").decide_one({"country": "NO"})["next_step"].content_id == "hello"
+
+
+def test_text_by_locale_language_and_fallback(tmp_path: Path) -> None:
+    bundle = when(tmp_path, "{language: de}")
+    assert [bundle.text("hello", locale) for locale in ("de", "de-AT", "fr", None)] == [
+        "Hallo",
+        "Hallo",
+        "Hello",
+        "Hello",
+    ]
+
+
+@pytest.mark.parametrize("size", [2_000_000, 900_000])
+def test_big_files_are_refused_soon(tmp_path: Path, size: int) -> None:
+    one = "- {id: r, slot: next_step, content: hello}\n"
+    start = time.monotonic()
+    with pytest.raises(RulesError, match=r"larger than|more than 2,000 rules|declared twice"):
+        load(tmp_path, "rules:\n" + one * (size // len(one)))
+    assert time.monotonic() - start < 20
+
+
+def test_command_line(tmp_path: Path) -> None:
+    run = CliRunner().invoke
+    good = run(app, ["check", "--dir", str(CONF), "--json"])
+    assert (good.exit_code, json.loads(good.stdout)["findings"]) == (0, [])
+    assert "| welcome_europe_mobile |" in run(app, ["matrix", "--dir", str(CONF)]).stdout
+    user = '{"continent": "EU", "device_type": "desktop"}'
+    assert "device_type = mobile: is desktop" in run(app, ["explain", user, "--dir", str(CONF)]).stdout
+    with pytest.raises(RulesError):
+        when(tmp_path, "{contry: DE}")
+    assert run(app, ["check", "--dir", str(tmp_path)]).exit_code == 1

@@ -1,0 +1,44 @@
+"""A profile as a person reads it."""
+
+import time
+from datetime import datetime
+from typing import Any
+
+from elasticsearch import Elasticsearch, NotFoundError
+
+from usher.features import PRODUCT_FEATURES, ROLLING_COUNTERS, SLOTS
+
+HALF_HOUR_S = 1800
+
+
+def read(elasticsearch: str, user_id: str, now: float | None = None) -> dict[str, Any] | None:
+    """The profile of a user by id, as it is at this moment (`now`, seconds), or None."""
+    with Elasticsearch(elasticsearch) as client:
+        try:
+            document: dict[str, Any] = client.get(index="profiles", id=user_id)["_source"]
+        except NotFoundError:
+            return None
+    return as_of(document, time.time() if now is None else now)
+
+
+def as_of(profile: dict[str, Any], now: float) -> dict[str, Any]:
+    """The rolling counters of one who has been silent for 30 minutes are zero, whenever they were written."""
+    updated = datetime.fromisoformat(profile["updated_at"]).timestamp()
+    return profile | dict.fromkeys(ROLLING_COUNTERS, 0) if now - updated > HALF_HOUR_S else profile
+
+
+def explained(profile: dict[str, Any]) -> str:
+    """Who it is, what they did, what they see and why: a few lines of text."""
+    likes = sorted(((profile["preferences"][name], name) for name in PRODUCT_FEATURES), reverse=True)[:3]
+    place = " ".join(filter(None, (profile["city"], profile["country"], profile["continent"]))) or "somewhere"
+    lines = [
+        f"[bold]{profile['user_id']}[/] in {place}, {profile['device_type']} ({profile['os']}, {profile['browser']})",
+        f"  did: {profile['events_total']} events ({profile['events_30m']} in 30 min), {profile['sessions_total']} sessions, "
+        f"{profile['pages_viewed']} pages, {profile['steps_completed']} steps, {profile['features_used']} feature uses",
+        f"  will like: {', '.join(f'{name} {p:.0%}' for p, name in likes)}; engagement {profile['engagement_score']:.0f}/100",
+    ]
+    for slot in SLOTS[:3]:
+        decision = profile["decisions"][slot]
+        lines.append(f"  {slot}: [cyan]{decision['content']}[/] by rule {decision['rule']} ({decision['reason']})")
+    lines.append(f"  next steps: {' → '.join(profile['steps'])}")
+    return "\n".join(lines)

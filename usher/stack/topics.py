@@ -1,0 +1,52 @@
+"""The topics of the stream, and what each may hold."""
+
+from kafka.admin import KafkaAdminClient
+
+MIB, GIB = 1 << 20, 1 << 30
+PARTITIONS = 2
+
+# Retention is by size, not by age: a replayed history carries the times of its events, and Kafka would delete
+# what is years old by its record timestamp as soon as it is written.
+_KEEP = {"cleanup.policy": "delete", "retention.ms": -1}
+
+# A quarantined or late record wraps the event that it is about, so it may be larger than any event.
+_EVENTS = {**_KEEP, "retention.bytes": 4 * GIB, "max.message.bytes": MIB}
+_WRAPPED = {**_KEEP, "retention.bytes": GIB, "max.message.bytes": 4 * MIB}
+
+_CONFIGS = {
+    "events": _EVENTS,
+    "events_quarantined": _WRAPPED,
+    "events_late": _WRAPPED,
+    "decisions": _EVENTS,
+}
+
+TOPICS = ("events", "events_quarantined", "events_late", "decisions")
+
+
+def create_topics(bootstrap: str) -> tuple[str, ...]:
+    """Create the topics that are not there yet; returns the names of those it created.
+
+    >>> create_topics("127.0.0.1:9092")
+    ('events', 'events_quarantined', 'events_late', 'decisions')
+    """
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        there = set(admin.list_topics())
+        missing = tuple(name for name in TOPICS if name not in there)
+        if missing:
+            _create(admin, missing)
+        return missing
+    finally:
+        admin.close()
+
+
+def _create(admin: KafkaAdminClient, names: tuple[str, ...]) -> None:
+    wanted = {
+        name: {
+            "num_partitions": PARTITIONS,
+            "replication_factor": 1,
+            "configs": {key: str(value) for key, value in _CONFIGS[name].items()},
+        }
+        for name in names
+    }
+    admin.create_topics(wanted, wait_for_metadata=True)
