@@ -10,6 +10,7 @@ It is `sql/`, in order; this file registers the functions that SQL calls and sub
 
 import string
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ def configuration(settings: dict[str, Any], bounded: bool) -> Configuration:
         "python.fn-execution.bundle.size": str(settings["bundle_size"]),
         "python.fn-execution.arrow.batch.size": str(settings["bundle_size"]),
         "python.fn-execution.bundle.time": str(settings["bundle_ms"]),
+        "pipeline.auto-watermark-interval": "100 ms",
         "restart-strategy.type": "exponential-delay",
     }
     if settings["checkpoint_dir"]:
@@ -72,6 +74,7 @@ def statements(settings: dict[str, Any], bounded: bool) -> list[str]:
     """
     values = settings | {
         "tile_ms": settings["tile_s"] * 1000,
+        "clock_from_s": int(time.time()) + settings["clock_grace_s"],
         "bounded_mode": "latest-offset" if bounded else "unbounded",
         "idle_timeout": f"{settings['idle_timeout_s']} s" if not bounded else "0 s",
         "clock_rows": "'number-of-rows' = '1'," if bounded else "",

@@ -53,6 +53,7 @@ CREATE TABLE profiles (
     'hosts' = '${elasticsearch}',
     'index' = 'profiles',
     'sink.version.column' = 'updated_at',
+    'sink.bulk-flush.interval' = '100ms',
     'sink.dead-letter.path' = '${dead_letters}',
     'format' = 'json',
     'json.timestamp-format.standard' = 'ISO-8601'

@@ -7,7 +7,7 @@ from elasticsearch import Elasticsearch
 from kafka import KafkaConsumer, TopicPartition
 
 from usher.settings import ROOT
-from usher.stack.indices import create_indices
+from usher.stack.indices import INDICES, create_indices
 from usher.stack.topics import create_topics
 
 VERDICTS = ("accepted", "duplicate", "late", "quarantined")
@@ -16,10 +16,10 @@ VERDICTS = ("accepted", "duplicate", "late", "quarantined")
 def prepare(settings: dict[str, Any]) -> None:
     """Topics and indices; a job that starts afresh counts afresh."""
     create_topics(settings["kafka"])
-    create_indices(settings["elasticsearch"])
     if not settings["restore_from"]:
         with Elasticsearch(settings["elasticsearch"]) as client:
-            client.delete_by_query(index="ingest", query={"match_all": {}}, refresh=True, conflicts="proceed")
+            client.indices.delete(index=INDICES["ingest"], ignore_unavailable=True)
+    create_indices(settings["elasticsearch"])
 
 
 def personalize(settings: dict[str, Any], bounded: bool) -> None:

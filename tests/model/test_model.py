@@ -49,8 +49,8 @@ def test_predictions(bundle: Path, history: History) -> None:
     preferences, engagement = predictor.predict(columns(history.rows))
     assert preferences.shape == (len(history.rows), 6) and preferences.dtype == np.float32
     assert engagement.shape == (len(history.rows),) and engagement.dtype == np.float32
-    assert 0 <= preferences.min() and preferences.max() <= 1
-    assert 0 <= engagement.min() and engagement.max() <= 100
+    assert preferences.min() >= 0 and preferences.max() <= 1
+    assert engagement.min() >= 0 and engagement.max() <= 100
     assert predictor.version == predictor.manifest["sha256"][:12]
 
 
@@ -65,7 +65,7 @@ def test_using_a_feature_raises_its_preference(bundle: Path, history: History) -
 def test_engagement_is_clipped_and_empty_input_is_fine(bundle: Path) -> None:
     extreme = {name: np.array([0.0, 1e9]) for name in MODEL_INPUTS}
     _, engagement = Predictor(bundle).predict(extreme)
-    assert 0 <= engagement.min() and engagement.max() <= 100
+    assert engagement.min() >= 0 and engagement.max() <= 100
     assert Predictor(bundle).predict({name: np.array([]) for name in MODEL_INPUTS})[0].shape == (0, 6)
 
 
@@ -87,7 +87,7 @@ def test_a_changed_model_is_refused(bundle: Path, tmp_path: Path) -> None:
     changed = shutil.copytree(bundle, tmp_path / "changed")
     with (changed / "model.onnx").open("ab") as file:
         file.write(b"x")
-    with pytest.raises(ModelError, match="SHA-256 .* but the manifest says .* Run `usher train`"):
+    with pytest.raises(ModelError, match=r"SHA-256 .* but the manifest says .* Run `usher train`"):
         Predictor(changed)
 
 

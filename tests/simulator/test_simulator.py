@@ -38,7 +38,7 @@ def test_the_same_seed_gives_the_same_messages(messages: list[Message]) -> None:
 def test_ordered_by_time_within_the_duration_with_unique_ids(messages: list[Message]) -> None:
     times = [message["timestamp"] for message in messages]
     assert times == sorted(times)
-    assert "2026-01-01T00:00:00.000Z" <= times[0] and times[-1] < "2026-01-03T00:00:00.000Z"
+    assert times[0] >= "2026-01-01T00:00:00.000Z" and times[-1] < "2026-01-03T00:00:00.000Z"
     assert len({message["messageId"] for message in messages}) == len(messages)
     assert all(message["receivedAt"] > message["timestamp"] for message in messages)
 
@@ -76,7 +76,7 @@ def test_sessions_are_bursts_of_5_to_30(messages: list[Message]) -> None:
             sizes.append(size.pop(user))
         size[user] += 1
         last[user] = time
-    assert 5 <= min(sizes) and max(sizes) <= 30 and len(sizes) > 120  # all but the last, which the end may cut
+    assert min(sizes) >= 5 and max(sizes) <= 30 and len(sizes) > 120  # all but the last, which the end may cut
 
 
 def test_people_are_what_enrichment_will_say() -> None:
@@ -131,7 +131,7 @@ def test_history_is_rows_over_the_inputs_and_labels() -> None:
     history = simulate_history(60, seed=5)
     assert all(tuple(row) == MODEL_INPUTS for row in history.rows)
     assert history.preferences.shape == (len(history.rows), 6) and set(history.preferences.flat) == {0.0, 1.0}
-    assert 0 <= history.engagement.min() and history.engagement.max() <= 100
+    assert history.engagement.min() >= 0 and history.engagement.max() <= 100
     assert simulate_history(60, seed=5).rows == history.rows
 
 

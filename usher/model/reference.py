@@ -1,5 +1,6 @@
 """Profiles counted in plain Python: the independent arithmetic that the stream is tested against."""
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -79,7 +80,7 @@ def _counts(events: Iterable[Mapping[str, Any]]) -> list[int]:
 
 
 def _sessions(times: list[int]) -> dict[str, int]:
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
     active = sum(gap for gap in gaps if gap <= SESSION_GAP_MS)
     return {"sessions_total": 1 + sum(gap > SESSION_GAP_MS for gap in gaps), "active_ms": active}
 
