@@ -10,12 +10,27 @@ from usher.rules import Bundle
 from usher.rules.steps import step_order
 
 PLACE_AND_DEVICE = ("country", "continent", "region", "city", "device_type", "os", "browser", "is_bot")
-DECIDE_COLUMNS = ("user_id", *NUMBERS, "feature_counts_json", *PLACE_AND_DEVICE, "locale", "engagement_score", *PRODUCT_FEATURES)
+DECIDE_COLUMNS = (
+    "user_id",
+    *NUMBERS,
+    "feature_counts_json",
+    *PLACE_AND_DEVICE,
+    "locale",
+    "engagement_score",
+    *PRODUCT_FEATURES,
+)
 """What `decide` is called with in SQL, in order; the last are the probabilities."""
 
 RESULT = DataTypes.ROW(
-    [DataTypes.FIELD(f"{slot}_{part}", DataTypes.STRING()) for slot in SLOTS[:3] for part in ("content", "rule", "reason")]
-    + [DataTypes.FIELD("steps", DataTypes.ARRAY(DataTypes.STRING())), DataTypes.FIELD("rules_version", DataTypes.STRING())]
+    [
+        DataTypes.FIELD(f"{slot}_{part}", DataTypes.STRING())
+        for slot in SLOTS[:3]
+        for part in ("content", "rule", "reason")
+    ]
+    + [
+        DataTypes.FIELD("steps", DataTypes.ARRAY(DataTypes.STRING())),
+        DataTypes.FIELD("rules_version", DataTypes.STRING()),
+    ]
 )
 
 

@@ -7,7 +7,10 @@ from pyflink.table.udf import FunctionContext, ScalarFunction, udf
 from usher.enrich import Enricher
 
 RESULT = DataTypes.ROW(
-    [DataTypes.FIELD(name, DataTypes.STRING()) for name in ("country", "continent", "region", "city", "device_type", "os", "browser")]
+    [
+        DataTypes.FIELD(name, DataTypes.STRING())
+        for name in ("country", "continent", "region", "city", "device_type", "os", "browser")
+    ]
     + [DataTypes.FIELD("is_bot", DataTypes.BOOLEAN())]
 )
 

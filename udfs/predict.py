@@ -26,7 +26,9 @@ class Predict(ScalarFunction):
         self._predictor = Predictor(self._model_dir)
 
     def eval(self, *columns: pd.Series) -> pd.DataFrame:
-        preferences, engagement = self._predictor.predict(model_columns(dict(zip(PREDICT_COLUMNS, columns, strict=True))))
+        preferences, engagement = self._predictor.predict(
+            model_columns(dict(zip(PREDICT_COLUMNS, columns, strict=True)))
+        )
         frame = {"engagement_score": np.round(engagement.astype("f8"), 2)}
         for i, name in enumerate(PRODUCT_FEATURES):
             frame[name] = np.round(preferences[:, i].astype("f8"), 4)

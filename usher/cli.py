@@ -66,7 +66,10 @@ def run(job: str, bounded: bool = False, as_json: Json = False) -> None:
 
 @app.command()
 def simulate(
-    users: int = 100, seed: int = 1, days: float = 3.0, to: Annotated[Path | None, typer.Option(help="An NDJSON file.")] = None
+    users: int = 100,
+    seed: int = 1,
+    days: float = 3.0,
+    to: Annotated[Path | None, typer.Option(help="An NDJSON file.")] = None,
 ) -> None:
     """Realistic newcomers, to Kafka or to a file."""
     from usher.simulator import simulate as newcomers

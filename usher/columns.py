@@ -20,7 +20,7 @@ def feature_counts(column: Iterable[str]) -> dict[str, np.ndarray]:
 
 
 def model_columns(columns: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Columns named as `PREDICT_COLUMNS` -> columns named as `usher.features.MODEL_INPUTS`, float32, each of shape (n,)."""
+    """Columns named as `PREDICT_COLUMNS` -> columns named as `MODEL_INPUTS`, float32, each of shape (n,)."""
     inputs = {name: np.asarray(columns[name], dtype="f4") for name in NUMBERS}
     for name, counts in feature_counts(columns["feature_counts_json"]).items():
         inputs[f"used_{name}"] = counts.astype("f4")

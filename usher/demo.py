@@ -85,6 +85,7 @@ def warm_up(settings: dict[str, Any], probe: FreshnessProbe) -> None:
     producer = KafkaProducer(bootstrap_servers=settings["kafka"])
     message = next(iter(simulate(1, 0, datetime.now(UTC) - timedelta(minutes=1), timedelta(minutes=1))))
     _, key, value = record_of(message | {"timestamp": iso_of(int(time.time() * 1000))})
+    assert key is not None  # a simulated message always names its user
     producer.send("events", key=key, value=value).get(30)
     producer.close()
     probe.expect(str(key, "utf-8"), 1, time.time())
@@ -155,6 +156,8 @@ def report(console: Console, elasticsearch: str, summary: dict[str, Any]) -> Non
     with Elasticsearch(elasticsearch) as client:
         for continent, device in (("EU", "mobile"), ("NA", "desktop"), ("AS", None)):
             wanted = [{"term": {"continent": continent}}, *([{"term": {"device_type": device}}] if device else [])]
-            found = client.search(index="profiles", query={"bool": {"filter": wanted}}, sort=["events_total:desc"], size=1)
+            found = client.search(
+                index="profiles", query={"bool": {"filter": wanted}}, sort=["events_total:desc"], size=1
+            )
             for hit in found["hits"]["hits"]:
                 console.print(explained(hit["_source"]))

@@ -11,7 +11,7 @@ POLL_S = 0.05
 
 
 class FreshnessProbe:
-    """Watches profiles until they show what was sent; `with FreshnessProbe(url) as probe: probe.expect("u1", 3, now)`."""
+    """Watches profiles until they show what was sent: `probe.expect("u1", 3, now)` within `with`."""
 
     def __init__(self, elasticsearch: str) -> None:
         self._client = Elasticsearch(elasticsearch)

@@ -1,5 +1,6 @@
 """Processes that outlive the command that started them, known by pid and start time."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -57,7 +58,5 @@ def stop(pid: int, started: str, patience_s: float) -> None:
 
 def reap(pid: int) -> None:
     """Collect the process if it was our own child and has ended."""
-    try:
+    with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        pass
