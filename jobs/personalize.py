@@ -30,7 +30,7 @@ JAVA_FUNCTIONS = {
 }
 
 
-def configuration(settings: dict[str, Any], bounded: bool) -> Configuration:
+def configuration(settings: dict[str, Any]) -> Configuration:
     """What Flink is told; every value comes from the settings or has its reason beside it."""
     options = {
         "pipeline.name": "personalize",
@@ -52,11 +52,12 @@ def configuration(settings: dict[str, Any], bounded: bool) -> Configuration:
         "python.fn-execution.arrow.batch.size": str(settings["bundle_size"]),
         "python.fn-execution.bundle.time": str(settings["bundle_ms"]),
         "pipeline.auto-watermark-interval": "100 ms",
+        "execution.checkpointing.dir": settings["checkpoint_dir"],
+        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "restart-strategy.type": "exponential-delay",
+        # a fault that ten restarts do not cure is said, not retried for ever
+        "restart-strategy.exponential-delay.attempts-before-reset-backoff": "10",
     }
-    if settings["checkpoint_dir"]:
-        options["execution.checkpointing.dir"] = settings["checkpoint_dir"]
-        options["execution.checkpointing.externalized-checkpoint-retention"] = "RETAIN_ON_CANCELLATION"
     if settings["restore_from"]:
         options["execution.state-recovery.path"] = settings["restore_from"]
     config = Configuration()
@@ -90,7 +91,7 @@ def statements(settings: dict[str, Any], bounded: bool) -> list[str]:
 def build(settings: dict[str, Any], bounded: bool = False) -> StatementSet:
     """The job, ready to `execute()`."""
     environment = EnvironmentSettings.new_instance().in_streaming_mode()
-    table_env = TableEnvironment.create(environment.with_configuration(configuration(settings, bounded)).build())
+    table_env = TableEnvironment.create(environment.with_configuration(configuration(settings)).build())
     for name, java_class in JAVA_FUNCTIONS.items():
         table_env.execute_sql(f"CREATE TEMPORARY SYSTEM FUNCTION {name} AS '{java_class}'")
     table_env.create_temporary_system_function("enrich", enrich(settings["geo_database"]))

@@ -12,6 +12,7 @@ import typer
 from rich import print as show
 from rich.progress import track
 
+from usher.bench.cli import app as bench
 from usher.rules.cli import app as rules
 from usher.settings import ROOT, SettingsError, load
 from usher.stack import Stack, StackError
@@ -19,6 +20,7 @@ from usher.stack.indices import create_indices
 from usher.stack.topics import create_topics
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Real-time personalization of user onboarding.")
+app.add_typer(bench, name="bench", help="Speed, as ratios within one run.")
 app.add_typer(rules, name="rules", help="Check, show and explain the decision matrix.")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

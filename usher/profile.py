@@ -34,7 +34,8 @@ def explained(profile: dict[str, Any]) -> str:
     lines = [
         f"[bold]{profile['user_id']}[/] in {place}, {profile['device_type']} ({profile['os']}, {profile['browser']})",
         f"  did: {profile['events_total']} events ({profile['events_30m']} in 30 min), "
-        f"{profile['sessions_total']} sessions, {profile['pages_viewed']} pages, {profile['steps_completed']} steps, {profile['features_used']} feature uses",
+        f"{profile['sessions_total']} sessions, {profile['pages_viewed']} pages, "
+        f"{profile['steps_completed']} steps, {profile['features_used']} feature uses",
         f"  will like: {', '.join(f'{name} {p:.0%}' for p, name in likes)}; "
         f"engagement {profile['engagement_score']:.0f}/100",
     ]

@@ -43,6 +43,8 @@ def load(environ: Mapping[str, str] | None = None, file: Path | None = None) -> 
         raise SettingsError("\n".join(problems))
     for name in PATHS:
         settings[name] = str(ROOT / settings[name])
+    if "://" not in settings["checkpoint_dir"]:
+        settings["checkpoint_dir"] = (ROOT / settings["checkpoint_dir"]).as_uri()
     return settings
 
 
