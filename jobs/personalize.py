@@ -10,7 +10,6 @@ It is `sql/`, in order; this file registers the functions that SQL calls and sub
 
 import string
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from usher.settings import ROOT, load
 
 SQL = ROOT / "sql"
 JAVA_FUNCTIONS = {
+    "clock_time": "usher.events.ClockTime",
     "parse_events": "usher.events.ParseEvents",
     "admit_events": "usher.events.AdmitEvents",
     "roll_features": "usher.events.RollFeatures",
@@ -75,7 +75,6 @@ def statements(settings: dict[str, Any], bounded: bool) -> list[str]:
     """
     values = settings | {
         "tile_ms": settings["tile_s"] * 1000,
-        "clock_from_s": int(time.time()) + settings["clock_grace_s"],
         "bounded_mode": "latest-offset" if bounded else "unbounded",
         "idle_timeout": f"{settings['idle_timeout_s']} s" if not bounded else "0 s",
         "clock_rows": "'number-of-rows' = '1'," if bounded else "",

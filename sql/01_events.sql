@@ -1,7 +1,7 @@
 -- What arrives?  Kafka records as they are, and a clock that ticks when nothing arrives.
 
--- Window time is the record's own timestamp. It never runs ahead of the wall clock, so that one producer with a fast
--- clock does not make everybody else late.
+-- Window time is the record's own timestamp; the collector writes receivedAt there. While the job runs live, the clock
+-- below also keeps time from running ahead of the wall clock.
 CREATE TABLE events (
     `value`     BYTES,
     record_time TIMESTAMP_LTZ(3) METADATA FROM 'timestamp',
@@ -24,10 +24,7 @@ CREATE TABLE events (
 -- that has not been fetched yet is not late.
 CREATE TABLE clock (
     beat      BIGINT,
-    beat_time AS CASE
-        WHEN UNIX_TIMESTAMP() < ${clock_from_s} THEN TO_TIMESTAMP_LTZ(0, 3)
-        ELSE CAST(CURRENT_TIMESTAMP AS TIMESTAMP_LTZ(3))
-    END,
+    beat_time AS clock_time(${clock_grace_s}),
     WATERMARK FOR beat_time AS beat_time - INTERVAL '${clock_lag_s}' SECOND
 ) WITH (
     'connector' = 'datagen',

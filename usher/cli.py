@@ -33,7 +33,7 @@ def up(as_json: Json = False) -> None:
     create_topics(stack.kafka)
     create_indices(stack.elasticsearch)
     addresses = {"kafka": stack.kafka, "elasticsearch": stack.elasticsearch}
-    show(json.dumps(addresses) if as_json else f"Kafka {stack.kafka}, Elasticsearch {stack.elasticsearch}")
+    (print(json.dumps(addresses)) if as_json else show(f"Kafka {stack.kafka}, Elasticsearch {stack.elasticsearch}"))
 
 
 @app.command()
@@ -63,7 +63,7 @@ def run(job: str, bounded: bool = False, as_json: Json = False) -> None:
     settings = _settings()
     personalize(settings, bounded)
     found = counts(settings)
-    show(json.dumps(found) if as_json else "  ".join(f"{name} {n:,}" for name, n in found.items()))
+    (print(json.dumps(found)) if as_json else show("  ".join(f"{name} {n:,}" for name, n in found.items())))
 
 
 @app.command()
@@ -125,7 +125,7 @@ def profile(user_id: str, as_json: Json = False) -> None:
     document = read(_settings()["elasticsearch"], user_id)
     if document is None:
         _fail(f"There is no profile of {user_id}: none of their events was accepted yet.")
-    show(json.dumps(document) if as_json else explained(document))
+    (print(json.dumps(document)) if as_json else show(explained(document)))
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """Settings: `conf/usher.yaml`, overridden by `USHER_*` environment variables, checked before anything starts."""
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 PATHS = ("geo_database", "model_dir", "rules_dir", "connectors_jar", "dead_letters")
+MAY_BE_ZERO = ("out_of_orderness_s", "clock_grace_s")
 CHOICES = {"state_backend": ("hashmap", "rocksdb")}
 SERVICE_VARIABLES = {"USHER_HOME", "USHER_SERVERS"}
 
@@ -49,11 +51,12 @@ def load(environ: Mapping[str, str] | None = None, file: Path | None = None) -> 
 
 
 def _problems(settings: dict[str, Any]) -> list[str]:
-    problems = [
-        f"{name} = {value} must be greater than zero."
-        for name, value in settings.items()
-        if isinstance(value, int | float) and value <= 0 and name != "out_of_orderness_s"
-    ]
+    problems = []
+    for name, value in settings.items():
+        if isinstance(value, int | float):
+            zero_allowed = name in MAY_BE_ZERO
+            if not math.isfinite(value) or value < 0 or (value == 0 and not zero_allowed):
+                problems.append(f"{name} = {value} must be {'zero or more' if zero_allowed else 'greater than zero'}.")
     for name, choices in CHOICES.items():
         if settings[name] not in choices:
             problems.append(f"{name} = {settings[name]!r} must be one of {', '.join(choices)}.")

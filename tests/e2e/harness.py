@@ -1,0 +1,182 @@
+"""The job as its users run it, in a process group of its own, and what it left in Kafka and Elasticsearch."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from elasticsearch import Elasticsearch
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import KafkaAdminClient
+
+from usher.features import LIFETIME_COUNTERS, ROLLING_COUNTERS
+from usher.model.reference import millis_of, profile_of
+from usher.run import counts
+from usher.settings import ROOT, load
+from usher.stack import Stack
+from usher.stack.indices import INDICES, create_indices
+from usher.stack.topics import TOPICS, create_topics
+
+Message = dict[str, Any]
+Timed = tuple[int, Message]
+COUNTERS = (*LIFETIME_COUNTERS, "sessions_total", "active_ms", *ROLLING_COUNTERS)
+
+
+def wipe(stack: Stack) -> None:
+    """Empty topics and indices, as on the first day."""
+    admin = KafkaAdminClient(bootstrap_servers=stack.kafka)
+    there = [topic for topic in TOPICS if topic in admin.list_topics()]
+    if there:
+        admin.delete_topics(there)
+        until(lambda: not set(TOPICS) & set(admin.list_topics()), 30, "the topics to be gone")
+    admin.close()
+    with Elasticsearch(stack.elasticsearch) as client:
+        client.indices.delete(index=",".join(INDICES.values()), ignore_unavailable=True)
+    create_topics(stack.kafka)
+    create_indices(stack.elasticsearch)
+
+
+def until(found: Callable[[], Any], seconds: float, what: str, job: "Job | None" = None) -> Any:
+    """Ask again and again until the answer is true."""
+    deadline = time.monotonic() + seconds
+    while not (answer := found()):
+        if job is not None and job.process.poll() is not None:
+            raise AssertionError(f"The job ended while waiting for {what}:\n{job.tail()}")
+        if time.monotonic() > deadline:
+            raise AssertionError(f"After {seconds} s still waiting for {what}.\n{job.tail() if job else ''}")
+        time.sleep(0.1)
+    return answer
+
+
+class Job:
+    """`usher run personalize`, its output and its end."""
+
+    def __init__(self, stack: Stack, process: subprocess.Popen[bytes], output: Path, log: Path) -> None:
+        self.stack, self.process, self.output, self.log = stack, process, output, log
+
+    def kill(self) -> None:
+        """As when the machine is gone: nobody gets to say goodbye."""
+        if self.process.returncode is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def counts(self, seconds: float) -> dict[str, int]:
+        """What a bounded run ends with."""
+        assert self.process.wait(seconds) == 0, self.tail()
+        printed = self.output.read_text()
+        return dict(json.loads(printed[printed.rindex("{") :]))
+
+    def tail(self) -> str:
+        """The end of its log, and what it has counted so far."""
+        counted = counts(load() | {"kafka": self.stack.kafka, "elasticsearch": self.stack.elasticsearch})
+        return f"{self.log.read_text(errors='replace')[-6000:]}\n{counted}"
+
+
+@contextmanager
+def job(stack: Stack, folder: Path, *arguments: str, **settings: str) -> Iterator[Job]:
+    """The job runs within; `settings` are those of conf/usher.yaml."""
+    settings = {
+        "kafka": stack.kafka,
+        "elasticsearch": stack.elasticsearch,
+        "dead_letters": str(folder / "dead"),
+    } | settings
+    environment = os.environ | {f"USHER_{name.upper()}": value for name, value in settings.items()}
+    command = [sys.executable, "-m", "usher.cli", "run", "personalize", *arguments]
+    output, log = folder / f"{time.time_ns()}.out", folder / f"{time.time_ns()}.log"
+    with output.open("wb") as out, log.open("wb") as err:
+        process = subprocess.Popen(command, env=environment, stdout=out, stderr=err, cwd=ROOT, start_new_session=True)
+    running = Job(stack, process, output, log)
+    try:
+        yield running
+    finally:
+        running.kill()
+
+
+def profiles(stack: Stack) -> dict[str, dict[str, Any]]:
+    """All profiles by user."""
+    with Elasticsearch(stack.elasticsearch) as client:
+        client.indices.refresh(index="profiles")
+        hits = client.search(index="profiles", size=10_000)["hits"]["hits"]
+    return {hit["_id"]: hit["_source"] for hit in hits}
+
+
+def profile(stack: Stack, user: str) -> dict[str, Any]:
+    """A user's profile as it is now, empty if there is none."""
+    with Elasticsearch(stack.elasticsearch) as client:
+        found = client.options(ignore_status=404).get(index="profiles", id=user)
+    return dict(found.get("_source") or {})
+
+
+class Sender:
+    """Records into `events`; it remembers where each went."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._producer = KafkaProducer(bootstrap_servers=stack.kafka, acks="all", linger_ms=5)
+
+    def send(self, time_ms: int, value: bytes | None, key: bytes | None, partition: int | None = None) -> Any:
+        return self._producer.send("events", value=value, key=key, timestamp_ms=time_ms, partition=partition)
+
+    def message(self, message: Message, time_ms: int | None = None) -> Any:
+        """A message under its user's key."""
+        key = (message.get("userId") or message["anonymousId"]).encode()
+        return self.send(
+            millis_of(message["timestamp"]) if time_ms is None else time_ms, json.dumps(message).encode(), key
+        )
+
+    def close(self) -> None:
+        self._producer.flush()
+        self._producer.close()
+
+
+def place(future: Any) -> tuple[int, int]:
+    """Partition and offset that a record got."""
+    metadata = future.get(30)
+    return metadata.partition, metadata.offset
+
+
+def records(stack: Stack, topic: str) -> list[tuple[bytes | None, dict[str, str]]]:
+    """All that a topic holds: value and headers."""
+    consumer = KafkaConsumer(bootstrap_servers=stack.kafka, auto_offset_reset="earliest", consumer_timeout_ms=20_000)
+    try:
+        partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        consumer.assign(partitions)
+        consumer.seek_to_beginning()
+        left = sum(consumer.end_offsets(partitions).values())
+        found = []
+        while left:
+            record = next(consumer)
+            found.append((record.value, {name: value.decode() for name, value in record.headers}))
+            left -= 1
+        return found
+    finally:
+        consumer.close()
+
+
+def expected(accepted: Iterable[Timed], silent: bool) -> dict[str, Any]:
+    """A profile's counters by plain Python; `silent`: the user has long been gone."""
+    times, events = zip(*accepted, strict=True)
+    counted = profile_of(events, times, max(times) + 86_400_000 if silent else None)
+    used = Counter(event["properties"]["feature"] for event in events if event.get("event") == "Feature Used")
+    return {
+        **{name: counted[name] for name in COUNTERS},
+        "first_seen": millis_of(counted["first_seen"]),
+        "last_seen": millis_of(counted["last_seen"]),
+        "feature_counts": dict(used),
+    }
+
+
+def found(document: dict[str, Any]) -> dict[str, Any]:
+    """The same of a profile."""
+    return {
+        **{name: document[name] for name in COUNTERS},
+        "first_seen": millis_of(document["first_seen"]),
+        "last_seen": millis_of(document["last_seen"]),
+        "feature_counts": document["feature_counts"],
+    }

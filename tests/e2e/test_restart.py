@@ -1,0 +1,101 @@
+"""The machine dies and the job goes on from its last checkpoint: nothing is lost, nothing counts twice."""
+
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from harness import Message, Sender, Timed, expected, found, job, place, profile, profiles, records, until
+
+from usher.model.reference import iso_of
+from usher.run import counts
+from usher.settings import load
+from usher.stack import Stack
+
+USERS = 20
+VERDICTS = ("accepted", "duplicate", "late", "quarantined")
+
+
+def visit(user: int, number: int) -> Message:
+    """A message of now; its kind depends on its number."""
+    kinds: tuple[dict[str, Any], ...] = (
+        {"type": "page"},
+        {"type": "track", "event": "Feature Used", "properties": {"feature": f"feature_{user % 3}"}},
+        {"type": "track", "event": "Onboarding Step Completed", "properties": {"step": "connect_data"}},
+    )
+    now = iso_of(time.time_ns() // 1_000_000)
+    return {"messageId": f"{user}-{number}", "userId": f"user-{user}", "timestamp": now, **kinds[number % 3]}
+
+
+class Visits:
+    """Everybody's messages, sent now and remembered."""
+
+    def __init__(self, sender: Sender) -> None:
+        self.sender, self.sent = sender, defaultdict[str, list[Timed]](list)
+
+    def send(self, numbers: range) -> None:
+        for number in numbers:
+            for user in range(USERS):
+                message = visit(user, number)
+                now = time.time_ns() // 1_000_000
+                self.sender.message(message, now)
+                self.sent[message["userId"]].append((now, message))
+
+    def shown(self, stack: Stack) -> bool:
+        """Whether every profile shows as many messages as were sent, or more."""
+        documents = profiles(stack)
+        return all(documents.get(user, {}).get("events_total", 0) >= len(sent) for user, sent in self.sent.items())
+
+
+def completed(checkpoints: Path) -> list[Path]:
+    """The completed checkpoints, oldest first."""
+    found = checkpoints.glob("*/chk-*/_metadata")
+    return sorted((file.parent for file in found), key=lambda chk: int(chk.name.removeprefix("chk-")))
+
+
+def test_a_killed_job_goes_on_from_its_checkpoint(fresh: Stack, tmp_path: Path) -> None:
+    checkpoints = tmp_path / "checkpoints"
+    options = {"checkpoint_dir": checkpoints.as_uri(), "checkpoint_interval_s": "2"}
+    settings = load() | {"kafka": fresh.kafka, "elasticsearch": fresh.elasticsearch}
+    sender = Sender(fresh)
+    visits = Visits(sender)
+
+    with job(fresh, tmp_path, **options) as running:
+        # a lone event on an otherwise silent topic: no other follows, and yet time moves on
+        visits.sent["lone"] = [
+            (now := time.time_ns() // 1_000_000, visit(0, 0) | {"userId": "lone", "messageId": "lone"})
+        ]
+        place(sender.message(visits.sent["lone"][0][1], now))
+        until(lambda: profile(fresh, "lone"), 120, "the lone visitor's profile", running)
+        visits.send(range(6))
+        until(lambda: visits.shown(fresh), 60, "the first profiles", running)
+        before = len(completed(checkpoints))
+        until(lambda: len(completed(checkpoints)) > before, 60, "a checkpoint", running)
+        visits.send(range(6, 9))  # in some profiles, in no checkpoint
+        running.kill()
+
+    visits.send(range(9, 12))
+    again = [(m, time.time_ns() // 1_000_000) for sent in visits.sent.values() for _, m in sent[:8:3]]
+    for message, now in again:
+        sender.message(message, now)
+    with job(fresh, tmp_path, **options, restore_from=completed(checkpoints)[-1].as_uri()) as running:
+        until(lambda: visits.shown(fresh), 120, "the profiles after the restart", running)
+        visits.send(range(12, 15))
+        until(lambda: visits.shown(fresh), 60, "the last profiles", running)
+        old = visit(99, 0)
+        where = place(sender.message(old, time.time_ns() // 1_000_000 - 600_000))
+        sent = sum(map(len, visits.sent.values()))
+        until(lambda: sum((c := counts(settings))[v] for v in VERDICTS) >= c["read"], 60, "the counts", running)
+        total = counts(settings)
+        sender.close()
+
+    assert total == {
+        "read": sent + len(again) + 1, "accepted": sent, "duplicate": len(again), "late": 1, "quarantined": 0,
+        "profiles": USERS + 1,
+    }  # fmt: skip
+    ((_, headers),) = records(fresh, "events_late")
+    assert (int(headers["source_partition"]), int(headers["source_offset"])) == where
+    documents = profiles(fresh)
+    assert {user: found(documents[user]) for user in visits.sent} == {
+        user: expected(timed, silent=False) for user, timed in visits.sent.items()
+    }
