@@ -33,7 +33,7 @@ def up(as_json: Json = False) -> None:
     create_topics(stack.kafka)
     create_indices(stack.elasticsearch)
     addresses = {"kafka": stack.kafka, "elasticsearch": stack.elasticsearch}
-    (print(json.dumps(addresses)) if as_json else show(f"Kafka {stack.kafka}, Elasticsearch {stack.elasticsearch}"))
+    _say(addresses, f"Kafka {stack.kafka}, Elasticsearch {stack.elasticsearch}", as_json)
 
 
 @app.command()
@@ -63,7 +63,7 @@ def run(job: str, bounded: bool = False, as_json: Json = False) -> None:
     settings = _settings()
     personalize(settings, bounded)
     found = counts(settings)
-    (print(json.dumps(found)) if as_json else show("  ".join(f"{name} {n:,}" for name, n in found.items())))
+    _say(found, "  ".join(f"{name} {n:,}" for name, n in found.items()), as_json)
 
 
 @app.command()
@@ -125,7 +125,7 @@ def profile(user_id: str, as_json: Json = False) -> None:
     document = read(_settings()["elasticsearch"], user_id)
     if document is None:
         _fail(f"There is no profile of {user_id}: none of their events was accepted yet.")
-    (print(json.dumps(document)) if as_json else show(explained(document)))
+    _say(document, explained(document), as_json)
 
 
 @app.command()
@@ -144,6 +144,13 @@ def _settings() -> dict[str, Any]:
         if f"USHER_{name.upper()}" not in os.environ and found.get(name, {}).get("running"):
             settings[name] = found[name]["address"]
     return settings
+
+
+def _say(facts: dict[str, Any], text: str, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(facts))
+    else:
+        show(text)
 
 
 def _fail(sentence: str) -> NoReturn:

@@ -11,8 +11,10 @@ from usher.rules.bundle import Bundle
 from usher.rules.matrix import matrix as render
 from usher.rules.problems import RulesError
 from usher.rules.prove import Finding, prove
+from usher.settings import ROOT
 
 app = typer.Typer(no_args_is_help=True, help="Check, show and explain the rules.")
+CONF = ROOT / "conf"
 Directory = Annotated[Path, typer.Option("--dir", help="The directory that holds rules/ and content/.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -30,7 +32,7 @@ def _load(directory: Path, as_json: bool = False) -> Bundle:
 
 @app.command()
 def check(
-    directory: Directory = Path("conf"),
+    directory: Directory = CONF,
     as_json: AsJson = False,
     seconds: Annotated[float, typer.Option(help="The time that all proofs together may take.")] = 60.0,
 ) -> None:
@@ -51,7 +53,7 @@ def check(
 
 
 @app.command()
-def matrix(directory: Directory = Path("conf")) -> None:
+def matrix(directory: Directory = CONF) -> None:
     """Print the decision matrix as Markdown."""
     typer.echo(render(_load(directory)), nl=False)
 
@@ -60,7 +62,7 @@ def matrix(directory: Directory = Path("conf")) -> None:
 def explain(
     user: Annotated[str, typer.Argument(help='The user as JSON: {"continent": "EU", "device_type": "mobile"}.')],
     slot: Annotated[str, typer.Option(help="Only this slot.")] = "",
-    directory: Directory = Path("conf"),
+    directory: Directory = CONF,
     as_json: AsJson = False,
 ) -> None:
     """Say for each rule why it does or does not decide for a user."""
