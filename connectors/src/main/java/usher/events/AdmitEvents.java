@@ -33,6 +33,8 @@ public class AdmitEvents extends ProcessTableFunction<Row> {
                     + "event STRING, feature STRING, happened_at BIGINT, ip STRING, user_agent STRING, "
                     + "locale STRING, record_ms BIGINT, `value` BYTES, `partition` INT, `offset` BIGINT, record_time TIMESTAMP_LTZ(3)>";
     private static final StringData CLOCK = StringData.fromString("clock");
+    /** Cleaned up here: Flink's own TTL would copy whole buckets of ids at every access (docs/speed.md). */
+    private static final String NO_TTL = "0 s";
     private static final int MESSAGE_ID = 1;
     private static final int ERROR_CODE = 3;
     private transient Counter accepted;
@@ -56,8 +58,8 @@ public class AdmitEvents extends ProcessTableFunction<Row> {
 
     public void eval(
             Context context,
-            @StateHint MapView<String, Long> seen,
-            @StateHint CleanUp cleanUp,
+            @StateHint(ttl = NO_TTL) MapView<String, Long> seen,
+            @StateHint(ttl = NO_TTL) CleanUp cleanUp,
             @ArgumentHint(
                             value = {SET_SEMANTIC_TABLE, REQUIRE_ON_TIME, PASS_COLUMNS_THROUGH},
                             type = @DataTypeHint(value = RECORD, bridgedTo = RowData.class))

@@ -47,7 +47,7 @@ public class RollFeatures extends ProcessTableFunction<Row> {
     public void eval(
             Context context,
             @StateHint UserState user,
-            @StateHint MapView<Long, Totals> tiles,
+            @StateHint(ttl = "0 s") MapView<Long, Totals> tiles,
             @StateHint MapView<String, Long> used,
             @ArgumentHint({SET_SEMANTIC_TABLE, REQUIRE_ON_TIME}) Row tile)
             throws Exception {
