@@ -1,41 +1,54 @@
 """The one streaming job: tracking events in Kafka become user profiles in Elasticsearch.
 
-    events -> parsed -> admitted -> tiles -> features -> enriched -> predicted -> decided -> profiles, decisions
+    events -> parsed -> admitted -> tiles -> features -> answered -> profiles, decisions
                             \\-> events_quarantined, events_late, ingest
 
 It is `sql/`, in order; this file registers the functions that SQL calls and submits the INSERTs as one job:
 
-    flink run -py jobs/personalize.py
+    flink run -py jobs/personalize.py          (docs/cluster.md has the whole line)
 """
 
+import argparse
+import os
 import string
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pyflink.common import Configuration
-from pyflink.table import EnvironmentSettings, StatementSet, TableEnvironment
+from pyflink.datastream import StreamExecutionEnvironment
+from pyflink.table import StreamTableEnvironment
 
-from udfs.decide import decide
-from udfs.enrich import enrich
-from udfs.predict import predict
-from usher.settings import ROOT, load
+from jobs.operators import name_operators
+from udfs.personalize import personalize
+from usher.access import AccessError, check_access, elasticsearch_options, kafka_options
+from usher.cluster import FlinkRest
+from usher.settings import ROOT, SettingsError, load
 
 SQL = ROOT / "sql"
 JAVA_FUNCTIONS = {
     "clock_time": "usher.events.ClockTime",
     "parse_events": "usher.events.ParseEvents",
     "admit_events": "usher.events.AdmitEvents",
+    "withdrawals": "usher.events.Withdrawals",
+    "resolve_ids": "usher.events.ResolveIds",
     "roll_features": "usher.events.RollFeatures",
+    "merge_features": "usher.events.MergeFeatures",
+    "one_stream": "usher.events.OneStream",
 }
 
 
-def configuration(settings: dict[str, Any]) -> Configuration:
-    """What Flink is told; every value comes from the settings or has its reason beside it."""
+def configuration(settings: dict[str, Any], local: bool = True) -> Configuration:
+    """What Flink is told; every value comes from the settings or has its reason beside it.
+
+    `local` is the in-process minicluster; a real one gets jar and interpreter from the command line of `flink run`.
+    """
     options = {
         "pipeline.name": "personalize",
-        "pipeline.jars": Path(settings["connectors_jar"]).as_uri(),
         "pipeline.object-reuse": "true",
+        "pipeline.max-parallelism": str(settings["max_parallelism"]),
         "parallelism.default": str(settings["parallelism"]),
         "table.local-time-zone": "UTC",
         "table.exec.state.ttl": f"{settings['state_ttl_h']} h",
@@ -46,8 +59,6 @@ def configuration(settings: dict[str, Any]) -> Configuration:
         "table.optimizer.reuse-optimize-block-with-digest-enabled": "true",
         "state.backend.type": settings["state_backend"],
         "execution.checkpointing.interval": f"{settings['checkpoint_interval_s']} s",
-        "python.executable": sys.executable,
-        "python.client.executable": sys.executable,
         "python.fn-execution.bundle.size": str(settings["bundle_size"]),
         "python.fn-execution.arrow.batch.size": str(settings["bundle_size"]),
         "python.fn-execution.bundle.time": str(settings["bundle_ms"]),
@@ -56,15 +67,21 @@ def configuration(settings: dict[str, Any]) -> Configuration:
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "restart-strategy.type": "exponential-delay",
         # a fault that ten restarts do not cure is said, not retried for ever
-        "restart-strategy.exponential-delay.attempts-before-reset-backoff": "10",
+        "restart-strategy.exponential-delay.attempts-before-reset-backoff": str(settings["restart_attempts"]),
     }
     if settings["restore_from"]:
         options["execution.state-recovery.path"] = settings["restore_from"]
+    if local:
+        options["pipeline.jars"] = Path(settings["connectors_jar"]).as_uri()
+        # web UI and REST, for `usher status`; the next free port if another job has it
+        first = urlsplit(settings["flink"]).port or 8081
+        options["rest.bind-port"] = f"{first}-{first + 100}"
+        options["python.executable"] = options["python.client.executable"] = sys.executable
+        # workers as processes, not threads of this interpreter: else all share one GIL
+        os.environ["_python_worker_execution_mode"] = "process"  # noqa: SIM112
     config = Configuration()
     for name, value in options.items():
         config.set_string(name, value)
-    # workers as processes, not threads of this interpreter: else all share one GIL
-    config.set_string("_python_worker_execution_mode", "process")
     return config
 
 
@@ -75,9 +92,13 @@ def statements(settings: dict[str, Any], bounded: bool) -> list[str]:
     """
     values = settings | {
         "tile_ms": settings["tile_s"] * 1000,
+        "state_ttl_ms": int(settings["state_ttl_h"] * 3_600_000),
         "bounded_mode": "latest-offset" if bounded else "unbounded",
         "idle_timeout": f"{settings['idle_timeout_s']} s" if not bounded else "0 s",
         "clock_rows": "'number-of-rows' = '1'," if bounded else "",
+        "startup": startup(settings["start_at"]),
+        "kafka_access": kafka_options(settings),
+        "elasticsearch_access": elasticsearch_options(settings),
     }
     found = []
     for file in sorted(SQL.glob("[0-9][0-9]_*.sql")):
@@ -87,23 +108,57 @@ def statements(settings: dict[str, Any], bounded: bool) -> list[str]:
     return found
 
 
-def build(settings: dict[str, Any], bounded: bool = False) -> StatementSet:
-    """The job, ready to `execute()`."""
-    environment = EnvironmentSettings.new_instance().in_streaming_mode()
-    table_env = TableEnvironment.create(environment.with_configuration(configuration(settings)).build())
+def startup(start_at: str) -> str:
+    """Where the source begins when there is no savepoint."""
+    if not start_at:
+        return "'scan.startup.mode' = 'earliest-offset',"
+    millis = round(datetime.fromisoformat(start_at).timestamp() * 1000)
+    return f"'scan.startup.mode' = 'timestamp', 'scan.startup.timestamp-millis' = '{millis}',"
+
+
+def build(
+    settings: dict[str, Any], bounded: bool = False, local: bool = True, only: str | None = None
+) -> StreamExecutionEnvironment:
+    """The job, ready to `execute()`; `only` leaves out every output but the table of that name."""
+    stream_env = StreamExecutionEnvironment.get_execution_environment(configuration(settings, local))
+    table_env = StreamTableEnvironment.create(stream_env)
     for name, java_class in JAVA_FUNCTIONS.items():
         table_env.execute_sql(f"CREATE TEMPORARY SYSTEM FUNCTION {name} AS '{java_class}'")
-    table_env.create_temporary_system_function("enrich", enrich(settings["geo_database"]))
-    table_env.create_temporary_system_function("predict", predict(settings["model_dir"]))
-    table_env.create_temporary_system_function("decide", decide(settings["rules_dir"]))
+    table_env.create_temporary_system_function("personalize", personalize(settings))
     inserts = table_env.create_statement_set()
     for statement in statements(settings, bounded):
         if statement.startswith("INSERT"):
+            if only and not statement.startswith(f"INSERT INTO {only} "):
+                continue
             inserts.add_insert_sql(statement.rstrip(";"))
         else:
             table_env.execute_sql(statement.rstrip(";"))
-    return inserts
+    inserts.attach_as_datastream()
+    if only is None:  # whatever is left out changes the plan, so that no savepoint would fit
+        name_operators(stream_env._j_stream_execution_environment.getTransformations())
+    return stream_env
+
+
+def main() -> None:
+    """What `flink run` calls: a fault that can be known before the start ends in a sentence."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bounded", action="store_true", help="stop at the end of the topic")
+    parser.add_argument("--only", help="the one table to write to, as profiles")
+    arguments = parser.parse_args()
+    try:
+        settings = load(cluster=True)
+        check_access(settings)
+    except (SettingsError, AccessError) as error:
+        raise SystemExit(str(error)) from None
+    stream_env = build(settings, arguments.bounded, local=False, only=arguments.only)
+    if settings["replaces"]:
+        # stopped only now, when its successor is planned: nothing is processed for seconds instead of half a minute
+        savepoint = FlinkRest(settings["flink"]).stop(settings["replaces"], settings["savepoint_dir"])
+        recovery = Configuration()
+        recovery.set_string("execution.state-recovery.path", savepoint)
+        stream_env.configure(recovery)
+    stream_env.execute("personalize")
 
 
 if __name__ == "__main__":
-    build(load(), bounded="--bounded" in sys.argv[1:]).execute().wait()
+    main()

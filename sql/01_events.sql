@@ -1,19 +1,23 @@
 -- What arrives?  Kafka records as they are, and a clock that ticks when nothing arrives.
 
--- Window time is the record's own timestamp; the collector writes receivedAt there. While the job runs live, the clock
--- below also keeps time from running ahead of the wall clock.
+-- Window time is the record's own timestamp; the collector writes receivedAt there. A record from the future does not
+-- carry time with it: those after it would all be late.
 CREATE TABLE events (
     `value`     BYTES,
     record_time TIMESTAMP_LTZ(3) METADATA FROM 'timestamp',
     `partition` INT METADATA VIRTUAL,
     `offset`    BIGINT METADATA VIRTUAL,
-    WATERMARK FOR record_time AS record_time - INTERVAL '${out_of_orderness_s}' SECOND
+    headers     MAP<STRING, BYTES> METADATA VIRTUAL,
+    WATERMARK FOR record_time AS
+        CASE WHEN record_time < CURRENT_TIMESTAMP + INTERVAL '1' HOUR
+             THEN LEAST(record_time, CURRENT_TIMESTAMP) - INTERVAL '${out_of_orderness_s}' SECOND END
 ) WITH (
     'connector' = 'kafka',
     'topic' = 'events',
     'properties.bootstrap.servers' = '${kafka}',
+    ${kafka_access}
     'properties.group.id' = '${group_id}',
-    'scan.startup.mode' = 'earliest-offset',
+    ${startup}
     'scan.bounded.mode' = '${bounded_mode}',
     'scan.watermark.idle-timeout' = '${idle_timeout}',
     'value.format' = 'raw'

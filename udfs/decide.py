@@ -1,27 +1,32 @@
-"""`decide(...)`: what each slot shows a user and why, by the rules of `conf/rules/`, a batch at a time."""
+"""What each slot shows a user and why, by the rules in force, a batch at a time."""
+
+from typing import Any
 
 import pandas as pd
 from pyflink.table import DataTypes
-from pyflink.table.udf import FunctionContext, ScalarFunction, udf
+from pyflink.table.udf import FunctionContext
 
-from usher.columns import NUMBERS, feature_counts
+from usher.columns import COUNTED
 from usher.features import PRODUCT_FEATURES, SLOTS
-from usher.rules import Bundle
+from usher.rules import Decided, ServedRules
 from usher.rules.steps import step_order
+from usher.settings import ROOT
 
 PLACE_AND_DEVICE = ("country", "continent", "region", "city", "device_type", "os", "browser", "is_bot")
 DECIDE_COLUMNS = (
+    "at",
     "user_id",
-    *NUMBERS,
-    "feature_counts_json",
+    *COUNTED,
     *PLACE_AND_DEVICE,
     "locale",
+    "recent",
+    "consent",
     "engagement_score",
     *PRODUCT_FEATURES,
 )
-"""What `decide` is called with in SQL, in order; the last are the probabilities."""
+"""What `Decide` is called with, in order: first the moment, last the probabilities."""
 
-RESULT = DataTypes.ROW(
+FIELDS = (
     [
         DataTypes.FIELD(f"{slot}_{part}", DataTypes.STRING())
         for slot in SLOTS[:3]
@@ -34,32 +39,32 @@ RESULT = DataTypes.ROW(
 )
 
 
-class Decide(ScalarFunction):
-    """Loads and checks the rules once a worker."""
+class Decide:
+    """Each worker follows the published rules; one batch is decided by one version of them."""
 
-    def __init__(self, rules_dir: str) -> None:
+    def __init__(self, rules_dir: str, login: dict[str, Any]) -> None:
         self._rules_dir = rules_dir
+        self._login = login
 
     def open(self, function_context: FunctionContext) -> None:
-        self._bundle = Bundle.load(self._rules_dir)
+        self._rules = ServedRules(self._login, ROOT / self._rules_dir)
+
+    def close(self) -> None:
+        self._rules.close()
 
     def eval(self, *series: pd.Series) -> pd.DataFrame:
         columns = {name: column.to_numpy() for name, column in zip(DECIDE_COLUMNS, series, strict=True)}
-        for name, counts in feature_counts(columns.pop("feature_counts_json")).items():
-            columns[f"feature_counts.{name}"] = counts
         for name in PRODUCT_FEATURES:
+            columns[f"feature_counts.{name}"] = columns.pop(f"used_{name}")
             columns[f"preferences.{name}"] = columns.pop(name)
-        decided = self._bundle.decide(columns)
+        bundle = self._rules.bundle
+        decided = bundle.decide(columns, columns.pop("at"))
         frame = {}
         for slot in SLOTS[:3]:
-            frame[f"{slot}_content"] = decided[slot].content_id
-            frame[f"{slot}_rule"] = decided[slot].rule_id
-            frame[f"{slot}_reason"] = decided[slot].reason
+            found = decided.get(slot) or Decided.nothing(len(series[0]))
+            frame[f"{slot}_content"] = found.content_id
+            frame[f"{slot}_rule"] = found.rule_id
+            frame[f"{slot}_reason"] = found.reason
         frame["steps"] = step_order(columns)
-        frame["rules_version"] = [self._bundle.version] * len(series[0])
+        frame["rules_version"] = [bundle.version] * len(series[0])
         return pd.DataFrame(frame)
-
-
-def decide(rules_dir: str):
-    """The function as Flink registers it."""
-    return udf(Decide(rules_dir), result_type=RESULT, func_type="pandas")

@@ -1,12 +1,13 @@
-"""`enrich(ip, user_agent)`: where a user is and what they hold, a column at a time."""
+"""Where a user is and what they hold: ip and user agent, a column at a time."""
 
 import pandas as pd
 from pyflink.table import DataTypes
-from pyflink.table.udf import FunctionContext, ScalarFunction, udf
+from pyflink.table.udf import FunctionContext
 
 from usher.enrich import Enricher
+from usher.settings import ROOT
 
-RESULT = DataTypes.ROW(
+FIELDS = (
     [
         DataTypes.FIELD(name, DataTypes.STRING())
         for name in ("country", "continent", "region", "city", "device_type", "os", "browser")
@@ -15,19 +16,14 @@ RESULT = DataTypes.ROW(
 )
 
 
-class Enrich(ScalarFunction):
+class Enrich:
     """Opens the geo database once a worker; look-ups are cached."""
 
     def __init__(self, geo_database: str) -> None:
         self._geo_database = geo_database
 
     def open(self, function_context: FunctionContext) -> None:
-        self._enricher = Enricher(self._geo_database)
+        self._enricher = Enricher(ROOT / self._geo_database)
 
     def eval(self, ip: pd.Series, user_agent: pd.Series) -> pd.DataFrame:
         return pd.DataFrame(self._enricher(ip.tolist(), user_agent.tolist()))
-
-
-def enrich(geo_database: str):
-    """The function as Flink registers it."""
-    return udf(Enrich(geo_database), result_type=RESULT, func_type="pandas")

@@ -1,41 +1,58 @@
-"""`predict(...)`: what a user will prefer and how engaged they are, by ONNX Runtime, a batch at a time."""
+"""What a user will prefer and how engaged they are, by ONNX Runtime, a batch at a time."""
+
+import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from pyflink.table import DataTypes
-from pyflink.table.udf import FunctionContext, ScalarFunction, udf
+from pyflink.table.udf import FunctionContext
 
-from usher.columns import PREDICT_COLUMNS, model_columns
-from usher.features import PRODUCT_FEATURES
-from usher.model import Predictor
+from usher.columns import PREDICT_COLUMNS, model_matrix
+from usher.features import INTEREST_COMPONENTS, PRODUCT_FEATURES
+from usher.model import Prediction, Served
+from usher.settings import ROOT
 
-RESULT = DataTypes.ROW(
-    [DataTypes.FIELD("engagement_score", DataTypes.DOUBLE())]
-    + [DataTypes.FIELD(name, DataTypes.DOUBLE()) for name in PRODUCT_FEATURES]
-    + [DataTypes.FIELD("model_version", DataTypes.STRING())]
-)
+INTERESTS = tuple(f"interest_{i + 1}" for i in range(INTEREST_COMPONENTS))
+NUMBERS = ("engagement_score", *PRODUCT_FEATURES, *INTERESTS)
+FIELDS = [DataTypes.FIELD(name, DataTypes.DOUBLE()) for name in NUMBERS] + [
+    DataTypes.FIELD(name, DataTypes.STRING()) for name in ("model_version", "challenger")
+]
 
 
-class Predict(ScalarFunction):
-    """Loads the model once a worker and refuses one whose feature contract differs."""
+class Predict:
+    """Scores with the champion of the moment; the challenger's scores go along as JSON, for the log only."""
 
     def __init__(self, model_dir: str) -> None:
         self._model_dir = model_dir
 
     def open(self, function_context: FunctionContext) -> None:
-        self._predictor = Predictor(self._model_dir)
+        self._served = Served(ROOT / self._model_dir)
 
     def eval(self, *columns: pd.Series) -> pd.DataFrame:
-        preferences, engagement = self._predictor.predict(
-            model_columns(dict(zip(PREDICT_COLUMNS, columns, strict=True)))
+        matrix = model_matrix({name: column.to_numpy() for name, column in zip(PREDICT_COLUMNS, columns, strict=True)})
+        champion, challenger = self._served.champion, self._served.challenger
+        frame: dict[str, Any] = dict(zip(NUMBERS, _numbers(champion.predict(matrix)).T, strict=True))
+        frame["model_version"] = np.full(len(matrix), champion.version, dtype=object)
+        shadow = None if challenger is None else _told(challenger.version, challenger.predict(matrix))
+        frame["challenger"] = np.full(len(matrix), None) if shadow is None else shadow
+        return pd.DataFrame(frame, copy=False)
+
+
+def _numbers(said: Prediction) -> np.ndarray:
+    """[n, len(NUMBERS)], rounded for the reader."""
+    engagement = np.round(said.engagement.astype("f8"), 2)
+    return np.column_stack([engagement, np.round(np.hstack([said.preferences, said.interests]).astype("f8"), 4)])
+
+
+def _told(version: str, said: Prediction) -> list[str]:
+    return [
+        json.dumps(
+            {
+                "model_version": version,
+                "engagement_score": row[0],
+                "preferences": dict(zip(PRODUCT_FEATURES, row[1:], strict=False)),
+            }
         )
-        frame = {"engagement_score": np.round(engagement.astype("f8"), 2)}
-        for i, name in enumerate(PRODUCT_FEATURES):
-            frame[name] = np.round(preferences[:, i].astype("f8"), 4)
-        frame["model_version"] = [self._predictor.version] * len(engagement)
-        return pd.DataFrame(frame)
-
-
-def predict(model_dir: str):
-    """The function as Flink registers it."""
-    return udf(Predict(model_dir), result_type=RESULT, func_type="pandas")
+        for row in _numbers(said).tolist()
+    ]

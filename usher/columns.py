@@ -1,30 +1,51 @@
-"""From columns of profile fields, as SQL and the profile name them, to columns of model inputs."""
+"""From columns of profile fields, as SQL and the profile name them, to the model's input."""
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from itertools import repeat
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from usher.features import CONTINENTS, DEVICE_TYPES, LIFETIME_COUNTERS, PRODUCT_FEATURES, ROLLING_COUNTERS
+from usher.features import (
+    CONTINENTS,
+    DEVICE_TYPES,
+    LIFETIME_COUNTERS,
+    MODEL_INPUTS,
+    PRODUCT_FEATURES,
+    ROLLING_COUNTERS,
+)
 
 NUMBERS = (*LIFETIME_COUNTERS, "sessions_total", "active_ms", *ROLLING_COUNTERS)
-PREDICT_COLUMNS = (*NUMBERS, "feature_counts_json", "device_type", "continent")
+COUNTED = (*NUMBERS, *(f"used_{name}" for name in PRODUCT_FEATURES))
+"""The model inputs that are numbers of the profile; the others are one-hot from its two categories."""
+PREDICT_COLUMNS = (*COUNTED, "device_type", "continent")
 """What `predict` is called with in SQL, in order."""
+_ONE_HOT = {"device_type": ("device_", DEVICE_TYPES), "continent": ("continent_", CONTINENTS)}
+_POSITIONS = {
+    column: {name: MODEL_INPUTS.index(prefix + name) for name in names} for column, (prefix, names) in _ONE_HOT.items()
+}
 
 
-def feature_counts(column: Iterable[str]) -> dict[str, np.ndarray]:
-    """`{"analytics": 2}` a row -> one int64 column per product feature."""
-    rows = [json.loads(text) for text in column]
-    return {name: np.array([row.get(name, 0) for row in rows], dtype="i8") for name in PRODUCT_FEATURES}
+def used(counts: Mapping[str, int]) -> dict[str, int]:
+    """`{"analytics": 2}` -> `{"used_analytics": 2, "used_automation": 0, …}`."""
+    return {f"used_{name}": counts.get(name, 0) for name in PRODUCT_FEATURES}
 
 
-def model_columns(columns: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Columns named as `PREDICT_COLUMNS` -> columns named as `MODEL_INPUTS`, float32, each of shape (n,)."""
-    inputs = {name: np.asarray(columns[name], dtype="f4") for name in NUMBERS}
-    for name, counts in feature_counts(columns["feature_counts_json"]).items():
-        inputs[f"used_{name}"] = counts.astype("f4")
-    device = np.asarray(columns["device_type"], dtype=object)
-    continent = np.asarray(columns["continent"], dtype=object)
-    inputs |= {f"device_{name}": (device == name).astype("f4") for name in DEVICE_TYPES}
-    return inputs | {f"continent_{name}": (continent == name).astype("f4") for name in CONTINENTS}
+def model_matrix(columns: Mapping[str, Any]) -> NDArray[np.float32]:
+    """Columns named as `PREDICT_COLUMNS`, each of n values -> [n, len(MODEL_INPUTS)].
+
+    A device or continent that is unknown or strange is zero in all of its columns.
+    """
+    rows = len(columns["device_type"])
+    matrix = np.zeros((rows, len(MODEL_INPUTS)), np.float32)
+    for position, name in enumerate(COUNTED):  # the first of MODEL_INPUTS, in this order
+        matrix[:, position] = columns[name]
+    for column, positions in _POSITIONS.items():
+        at = np.fromiter(map(positions.get, columns[column], repeat(-1)), np.intp, rows)
+        known = np.flatnonzero(at >= 0)
+        matrix[known, at[known]] = 1
+    return matrix
+
+
+assert MODEL_INPUTS[: len(COUNTED)] == COUNTED

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,8 @@ from usher.stack import Stack, StackError
 OUT = ROOT / "build" / "demo"
 MESS = 0.04
 CATCH_UP_S = 90
+HANDED_ON = ("kafka", "elasticsearch", "state_backend")
+"""Settings that the job in its own process takes from the caller."""
 
 
 def demo(users: int, seconds: int, seed: int) -> dict[str, Any]:
@@ -59,7 +62,7 @@ def demo(users: int, seconds: int, seed: int) -> dict[str, Any]:
 def running_job(settings: dict[str, Any], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """The unbounded job in a process group of its own, which is gone afterwards."""
     prepare(settings)
-    environment = os.environ | {"USHER_KAFKA": settings["kafka"], "USHER_ELASTICSEARCH": settings["elasticsearch"]}
+    environment = os.environ | {f"USHER_{name.upper()}": settings[name] for name in HANDED_ON}
     command = [sys.executable, "-m", "usher.cli", "run", "personalize"]
     with log.open("wb") as output:
         job = subprocess.Popen(
@@ -104,7 +107,7 @@ def send(bootstrap: str, probe: FreshnessProbe, users: int, seconds: int, seed: 
         message |= {"timestamp": iso_of(due), "receivedAt": iso_of(due)}
         message["sentAt"] = None
     producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=5)
-    totals: dict[bytes | None, int] = {}
+    people = People(probe)
     seen: set[bytes] = set()
     due = begin
     with Progress(transient=True) as progress:
@@ -117,11 +120,31 @@ def send(bootstrap: str, probe: FreshnessProbe, users: int, seconds: int, seed: 
             producer.send("events", key=key, value=value, timestamp_ms=record_time if late else now)
             if key is not None and not late and value not in seen:
                 seen.add(value)
-                totals[key] = totals.get(key, 0) + 1
-                probe.expect(str(key, "utf-8"), totals[key], now / 1000)
+                probe.expect(str(key, "utf-8"), people.did(str(key, "utf-8"), value), now / 1000)
                 progress.advance(task)
     producer.flush()
     producer.close()
+
+
+class People:
+    """How many events each newcomer has, under all their ids, as they are sent."""
+
+    def __init__(self, probe: FreshnessProbe) -> None:
+        self._probe = probe
+        self._owners: dict[str, str] = {}
+        self._totals: Counter[str] = Counter()
+
+    def did(self, key: str, value: bytes) -> int:
+        """One more event of a user key; all of its owner so far."""
+        message = json.loads(value)
+        if message["type"] == "identify" and message["anonymousId"] not in self._owners:
+            anonymous = message["anonymousId"]
+            self._owners[anonymous] = key
+            self._totals[key] += self._totals.pop(anonymous, 0)
+            self._probe.follow(anonymous, key)
+        owner = self._owners.get(key, key)
+        self._totals[owner] += 1
+        return self._totals[owner]
 
 
 def await_all(settings: dict[str, Any], probe: FreshnessProbe) -> None:

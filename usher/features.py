@@ -32,3 +32,7 @@ MODEL_INPUTS = (
 )
 """Columns of the ONNX input, float32, in order. `used_<feature>` = lifetime `Feature Used` count of that feature;
 `device_*` and `continent_*` are one-hot (all zero when unknown)."""
+
+INTEREST_INPUTS = tuple(f"used_{name}" for name in PRODUCT_FEATURES)
+INTEREST_COMPONENTS = 3
+"""A user's `interests`: the first principal components of what they use, in order of the variance they explain."""

@@ -16,6 +16,7 @@ class FreshnessProbe:
     def __init__(self, elasticsearch: str) -> None:
         self._client = Elasticsearch(elasticsearch)
         self._pending: dict[str, list[tuple[int, float]]] = {}
+        self._owners: dict[str, str] = {}
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -26,6 +27,11 @@ class FreshnessProbe:
         """The profile will show `events_total` for an event that Kafka accepted at `accepted_at` (seconds)."""
         with self._lock:
             self._pending.setdefault(user_key, []).append((events_total, accepted_at))
+
+    def follow(self, user_key: str, owner: str) -> None:
+        """From now on what `user_key` did may show in the profile of its owner instead."""
+        with self._lock:
+            self._owners[user_key] = owner
 
     @property
     def pending(self) -> int:
@@ -58,15 +64,18 @@ class FreshnessProbe:
             self._failure = error
 
     def _read(self, users: list[str]) -> None:
-        documents = self._client.mget(index="profiles", ids=users, source_includes=["events_total"])["docs"]
+        owners = {user: self._owners.get(user, user) for user in users}
+        ids = [*{*users, *owners.values()}]
+        documents = self._client.mget(index="profiles", ids=ids, source_includes=["events_total"])["docs"]
         now = time.time()
-        for document in documents:
-            total = document["_source"]["events_total"] if document.get("found") else 0
+        totals = {found["_id"]: found["_source"]["events_total"] for found in documents if found.get("found")}
+        for user, owner in owners.items():
+            total = max(totals.get(user, 0), totals.get(owner, 0))
             with self._lock:
-                waiting = self._pending[document["_id"]]
+                waiting = self._pending[user]
                 self.samples_ms += [(now - at) * 1000 for expected, at in waiting if expected <= total]
                 left = [(expected, at) for expected, at in waiting if expected > total]
                 if left:
-                    self._pending[document["_id"]] = left
+                    self._pending[user] = left
                 else:
-                    del self._pending[document["_id"]]
+                    del self._pending[user]

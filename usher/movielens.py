@@ -30,9 +30,9 @@ class MovieLensError(RuntimeError):
 def messages(directory: str | Path = "build/recbole") -> Iterator[dict[str, Any]]:
     """One `identify` per user just before their first rating, one `Feature Used` per rating, ordered by time."""
     wheel = fetch(Path(directory))
-    genres = {row["item_id"]: _slug(row["class"].split()) for row in _table(wheel, "item")}
-    users = {row["user_id"]: row for row in _table(wheel, "user")}
-    ratings = sorted(_table(wheel, "inter"), key=lambda row: (int(row["timestamp"]), int(row["user_id"])))
+    genres = {row["item_id"]: slug(row["class"].split()) for row in table(wheel, "item")}
+    users = {row["user_id"]: row for row in table(wheel, "user")}
+    ratings = sorted(table(wheel, "inter"), key=lambda row: (int(row["timestamp"]), int(row["user_id"])))
     for row in ratings:
         user = users.pop(row["user_id"], None)
         if user:
@@ -74,7 +74,7 @@ def pip_command() -> list[str]:
     raise MovieLensError("No pip was found for this Python or the system's: install one (`python -m ensurepip`).")
 
 
-def _table(wheel: Path, name: str) -> list[dict[str, str]]:
+def table(wheel: Path, name: str) -> list[dict[str, str]]:
     """A RecBole atomic file: tab-separated, the header says `name:type`."""
     with zipfile.ZipFile(wheel) as archive, archive.open(_INSIDE + name) as raw:
         reader = csv.reader(io.TextIOWrapper(raw, "utf-8"), delimiter="\t", quoting=csv.QUOTE_NONE)
@@ -100,7 +100,7 @@ def _message(user: str, seconds: int, what: str, **fields: Any) -> dict[str, Any
     return {"messageId": message_id, **fields, "userId": f"ml-{user}", "timestamp": time, "receivedAt": time}
 
 
-def _slug(genres: list[str]) -> str:
+def slug(genres: list[str]) -> str:
     """The first genre: `Children's` is `childrens`, `Sci-Fi` is `sci_fi`."""
     return re.sub(r"[^a-z0-9]+", "_", genres[0].lower().replace("'", "")).strip("_") if genres else "unknown"
 

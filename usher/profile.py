@@ -12,13 +12,20 @@ HALF_HOUR_S = 1800
 
 
 def read(elasticsearch: str, user_id: str, now: float | None = None) -> dict[str, Any] | None:
-    """The profile of a user by id, as it is at this moment (`now`, seconds), or None."""
+    """The profile of a user by any of their ids, as it is at this moment (`now`, seconds), or None."""
     with Elasticsearch(elasticsearch) as client:
-        try:
-            document: dict[str, Any] = client.get(index="profiles", id=user_id)["_source"]
-        except NotFoundError:
-            return None
-    return as_of(document, time.time() if now is None else now)
+        document = _source(client, "profiles", user_id)
+        owner = None if document else _source(client, "identities", user_id)
+        if owner:
+            document = _source(client, "profiles", owner["user_id"])
+    return None if document is None else as_of(document, time.time() if now is None else now)
+
+
+def _source(client: Elasticsearch, index: str, document_id: str) -> dict[str, Any] | None:
+    try:
+        return dict(client.get(index=index, id=document_id)["_source"])
+    except NotFoundError:
+        return None
 
 
 def as_of(profile: dict[str, Any], now: float) -> dict[str, Any]:

@@ -41,10 +41,19 @@ def replay(path: str | Path, bootstrap: str, live: bool = False) -> int:
         sender.close()
 
 
-def producer(bootstrap: str) -> KafkaProducer:
-    """A producer that Kafka acknowledges in full, that writes each record once, and in order."""
+def key_of(value: bytes) -> bytes | None:
+    """The record key of a message as it is on the wire: its `userId`, else `anonymousId`; None if it has neither."""
+    return _key(_parsed(value))
+
+
+def producer(bootstrap_servers: str | list[str], **login: Any) -> KafkaProducer:
+    """A producer that Kafka acknowledges in full, that writes each record once, and in order.
+
+    `login` is what kafka-python needs beside the address (`usher.access.kafka_login`).
+    """
     return KafkaProducer(
-        bootstrap_servers=bootstrap,
+        bootstrap_servers=bootstrap_servers,
+        **login,
         acks="all",
         enable_idempotence=True,
         max_request_size=MAX_REQUEST_BYTES,

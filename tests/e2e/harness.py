@@ -6,8 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,19 @@ from typing import Any
 from elasticsearch import Elasticsearch
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
+from waiting import until
 
 from usher.features import LIFETIME_COUNTERS, ROLLING_COUNTERS
-from usher.model.reference import millis_of, profile_of
-from usher.run import counts
-from usher.settings import ROOT, load
+from usher.model.reference import iso_of, millis_of, profile_of
+from usher.settings import ROOT
 from usher.stack import Stack
 from usher.stack.indices import INDICES, create_indices
 from usher.stack.topics import TOPICS, create_topics
 
 Message = dict[str, Any]
 Timed = tuple[int, Message]
+USERS = 20
+"""How many visit in `Visits`."""
 COUNTERS = (*LIFETIME_COUNTERS, "sessions_total", "active_ms", *ROLLING_COUNTERS)
 
 
@@ -41,18 +43,6 @@ def wipe(stack: Stack) -> None:
         client.indices.delete(index=",".join(INDICES.values()), ignore_unavailable=True)
     create_topics(stack.kafka)
     create_indices(stack.elasticsearch)
-
-
-def until(found: Callable[[], Any], seconds: float, what: str, job: "Job | None" = None) -> Any:
-    """Ask again and again until the answer is true."""
-    deadline = time.monotonic() + seconds
-    while not (answer := found()):
-        if job is not None and job.process.poll() is not None:
-            raise AssertionError(f"The job ended while waiting for {what}:\n{job.tail()}")
-        if time.monotonic() > deadline:
-            raise AssertionError(f"After {seconds} s still waiting for {what}.\n{job.tail() if job else ''}")
-        time.sleep(0.1)
-    return answer
 
 
 class Job:
@@ -74,9 +64,8 @@ class Job:
         return dict(json.loads(printed[printed.rindex("{") :]))
 
     def tail(self) -> str:
-        """The end of its log, and what it has counted so far."""
-        counted = counts(load() | {"kafka": self.stack.kafka, "elasticsearch": self.stack.elasticsearch})
-        return f"{self.log.read_text(errors='replace')[-6000:]}\n{counted}"
+        """The end of its log."""
+        return self.log.read_text(errors="replace")[-6000:]
 
 
 @contextmanager
@@ -107,6 +96,14 @@ def profiles(stack: Stack) -> dict[str, dict[str, Any]]:
     return {hit["_id"]: hit["_source"] for hit in hits}
 
 
+def ingested(stack: Stack) -> dict[tuple[str, str], int]:
+    """How many records had each verdict and code."""
+    with Elasticsearch(stack.elasticsearch) as client:
+        client.indices.refresh(index="ingest")
+        found = [hit["_source"] for hit in client.search(index="ingest", size=1000)["hits"]["hits"]]
+    return {(row["verdict"], row["code"]): row["records"] for row in found}
+
+
 def profile(stack: Stack, user: str) -> dict[str, Any]:
     """A user's profile as it is now, empty if there is none."""
     with Elasticsearch(stack.elasticsearch) as client:
@@ -129,6 +126,12 @@ class Sender:
         return self.send(
             millis_of(message["timestamp"]) if time_ms is None else time_ms, json.dumps(message).encode(), key
         )
+
+    def erase(self, user: str, time_ms: int) -> Any:
+        """The wish that somebody be erased."""
+        wish = json.dumps({"userId": user, "requestedAt": iso_of(time_ms)}).encode()
+        control = [("usher-control", b"erase")]
+        return self._producer.send("events", value=wish, key=user.encode(), timestamp_ms=time_ms, headers=control)
 
     def close(self) -> None:
         self._producer.flush()
@@ -180,3 +183,34 @@ def found(document: dict[str, Any]) -> dict[str, Any]:
         "last_seen": millis_of(document["last_seen"]),
         "feature_counts": document["feature_counts"],
     }
+
+
+def visit(user: int, number: int) -> Message:
+    """A message of now; its kind depends on its number."""
+    kinds: tuple[dict[str, Any], ...] = (
+        {"type": "page"},
+        {"type": "track", "event": "Feature Used", "properties": {"feature": f"feature_{user % 3}"}},
+        {"type": "track", "event": "Onboarding Step Completed", "properties": {"step": "connect_data"}},
+    )
+    now = iso_of(time.time_ns() // 1_000_000)
+    return {"messageId": f"{user}-{number}", "userId": f"user-{user}", "timestamp": now, **kinds[number % 3]}
+
+
+class Visits:
+    """Everybody's messages, sent now and remembered."""
+
+    def __init__(self, sender: Sender) -> None:
+        self.sender, self.sent = sender, defaultdict[str, list[Timed]](list)
+
+    def send(self, numbers: range) -> None:
+        for number in numbers:
+            for user in range(USERS):
+                message = visit(user, number)
+                now = time.time_ns() // 1_000_000
+                self.sender.message(message, now)
+                self.sent[message["userId"]].append((now, message))
+
+    def shown(self, stack: Stack) -> bool:
+        """Whether every profile shows as many messages as were sent, or more."""
+        documents = profiles(stack)
+        return all(documents.get(user, {}).get("events_total", 0) >= len(sent) for user, sent in self.sent.items())

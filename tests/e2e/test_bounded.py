@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from harness import Message, Sender, Timed, expected, found, job, place, profiles, records
+from harness import Message, Sender, Timed, expected, found, ingested, job, place, profiles, records
 
 from usher.model.reference import iso_of, millis_of
+from usher.profile import read
 from usher.simulator import simulate
 from usher.stack import Stack
 
@@ -59,6 +60,19 @@ def poison(time: int) -> list[tuple[str, bytes | None]]:
     ]
 
 
+def leavers(sender: Sender, now: int) -> int:
+    """One who refuses under the id they got later, and one who is erased and replayed: how many records that takes."""
+    visits = [("no", "no-web", True), ("no", "no-web", False), ("gone", "gone-web", True)]
+    for number, (user, device, agreed) in enumerate(visits):
+        ids = {"userId": user, "anonymousId": device}
+        said = {"consent": {"categoryPreferences": {"personalization": agreed}}}
+        sender.message(message(300 + number, now, **ids | {"userId": None}, context=said), now)
+        sender.message(message(310 + number, now, type="identify", **ids, context=said), now)
+    place(sender.erase("gone", now))
+    place(sender.message(message(320, now - 1000, userId="gone"), now + 1))
+    return 2 * len(visits) + 2
+
+
 def test_every_record_has_one_verdict_and_every_profile_is_exact(fresh: Stack, tmp_path: Path) -> None:
     start = datetime.now(UTC) - timedelta(days=10)
     history = [m | {"sentAt": None} for m in simulate(60, 5, start, timedelta(days=3))]
@@ -87,6 +101,7 @@ def test_every_record_has_one_verdict_and_every_profile_is_exact(fresh: Stack, t
         last = message(200 + number, now - minutes * 60_000, userId="still-here")
         pending.append((now - minutes * 60_000, last, sender.message(last)))
     sent |= {place(future): (time, m) for time, m, future in pending}
+    unprofiled = leavers(sender, now)
     sender.close()
 
     with job(fresh, tmp_path, "--bounded", "--json") as running:
@@ -98,11 +113,13 @@ def test_every_record_has_one_verdict_and_every_profile_is_exact(fresh: Stack, t
     assert all(value == behind[at] and headers["error_code"] == "late" for at, (value, headers) in late.items())
     assert all(headers["reason"] for _, headers in late.values())
     users: dict[str, list[Timed]] = defaultdict(list)
+    owners = {m["anonymousId"]: m["userId"] for _, m in accepted.values() if m["type"] == "identify"}
     for time, m in accepted.values():
-        users[m.get("userId") or m["anonymousId"]].append((time, m))
+        users[m.get("userId") or owners.get(m["anonymousId"], m["anonymousId"])].append((time, m))
+    assert set(profiles(fresh)) == set(users)
     assert counts == {
-        "read": len(sent) + duplicates + len(refused),
-        "accepted": len(accepted),
+        "read": len(sent) + duplicates + len(refused) + unprofiled,
+        "accepted": len(accepted) + unprofiled,
         "duplicate": duplicates,
         "late": len(late),
         "quarantined": len(refused),
@@ -126,3 +143,11 @@ def test_every_record_has_one_verdict_and_every_profile_is_exact(fresh: Stack, t
             wrong[user] = {name: (right[name], seen[name]) for name in right if right[name] != seen[name]}
     assert not wrong
     assert documents["still-here"]["events_30m"] == 3
+
+    assert len(owners) > 30
+    for anonymous, owner in owners.items():
+        assert documents[owner]["anonymous_ids"] == [anonymous]
+        assert read(fresh.elasticsearch, anonymous) == read(fresh.elasticsearch, owner)
+    codes = {code: n for (verdict, code), n in ingested(fresh).items() if verdict == "accepted"}
+    assert codes == {"": len(accepted) + unprofiled - 3, "no_consent": 2, "erasure": 1}
+    assert not [user for user in ("no", "no-web", "gone", "gone-web") if read(fresh.elasticsearch, user)]

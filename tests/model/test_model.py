@@ -1,120 +1,169 @@
-"""A model trained once on simulated newcomers: what it learned, and what its bundle refuses."""
+"""A model trained on simulated newcomers: what it learned, how it is measured, what it refuses."""
 
+import dataclasses
 import json
-import shutil
-import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from usher.features import MODEL_INPUTS, PRODUCT_FEATURES
-from usher.model import ModelError, Predictor, train
-from usher.simulator import History, simulate_history
+from usher.model import Dataset, ModelError, Predictor, Registry, config, train
+from usher.model._candidates import CANDIDATES
+from usher.model._export import export, parity, told
+from usher.model._gate import reasons
+from usher.model._trained import Trained
+from usher.model._training import split_in_time
 
 
-@pytest.fixture(scope="module")
-def history() -> History:
-    return simulate_history(1000, seed=1)
+@pytest.fixture
+def predictor(registry: Registry, trained: Trained) -> Predictor:
+    return Predictor(registry.path(trained.version))
 
 
-@pytest.fixture(scope="module")
-def bundle(history: History, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("model")
-    train(history, directory, seed=1)
-    return directory
+def test_it_beats_its_baselines(trained: Trained) -> None:
+    metrics = trained.facts["metrics"]
+    likes, engaged = metrics["preferences"], metrics["engagement"]
+    assert likes["roc_auc"]["mean"]["value"] > 0.75 and likes["gain"]["low"] > 0
+    assert {f["value"] for f in metrics["baselines"]["popularity"]["preferences"]["roc_auc"].values()} == {0.5}
+    by = metrics["baselines"]["best_feature"]["by"]
+    assert [by[name] for name in PRODUCT_FEATURES] == [f"used_{name}" for name in PRODUCT_FEATURES]
+    assert likes["brier"]["mean"]["high"] < metrics["baselines"]["popularity"]["preferences"]["brier"]["mean"]["low"]
+    assert engaged["r2"]["value"] > 0.05 and engaged["gain"]["value"] > 0
+    assert trained.facts["promotable"] and trained.facts["not_promotable_because"] == []
+    assert {"mobile", "desktop"} <= set(metrics["segments"]["device_type"])
 
 
-def columns(rows: list[dict[str, float]]) -> dict[str, Any]:
-    return {name: np.array([row[name] for row in rows]) for name in MODEL_INPUTS}
+def test_the_holdout_is_later_than_every_label_of_the_training(examples: Dataset, policy: config.Config) -> None:
+    past, holdout = split_in_time(examples, 0.25, policy.training.horizon_ms)
+    assert past.times.max() + policy.training.horizon_ms <= holdout.times.min()
+    assert len(holdout) == pytest.approx(len(examples) / 4, rel=0.05)
 
 
-def test_it_beats_its_baselines(bundle: Path) -> None:
-    metrics = Predictor(bundle).manifest["metrics"]
-    popularity = metrics["baselines"]["popularity"]
-    assert min(metrics["roc_auc"].values()) > 0.65
-    assert set(popularity["roc_auc"].values()) == {0.5}
-    assert metrics["brier"] < popularity["brier"]
-    assert metrics["top1_hit_rate"] > popularity["top1_hit_rate"]
-    assert metrics["engagement_r2"] > 0.05 > popularity["engagement_r2"]
+@pytest.mark.parametrize("kind", [candidate.name for candidate in CANDIDATES])
+def test_every_candidate_is_the_same_in_onnx(kind: str, examples: Dataset) -> None:
+    (candidate,) = (c for c in CANDIDATES if c.name == kind)
+    some = examples[:400]
+    heads = {
+        "preferences": candidate.classifier(1).fit(some.inputs, some.preferences),
+        "engagement": candidate.regressor(1).fit(some.inputs, some.engagement),
+    }
+    model = export(heads, len(MODEL_INPUTS), {"preferences": 6, "engagement": 1})
+    found = parity(model, told(heads, examples.inputs), examples.inputs, 1e-4)
+    assert found["labels"] == len(examples) * 6 and found["labels_flipped"] == 0
 
 
-def test_onnx_equals_scikit_learn(bundle: Path) -> None:
-    assert max(Predictor(bundle).manifest["parity"].values()) < 1e-4
+def test_a_graph_that_differs_is_refused(examples: Dataset, trained: Trained) -> None:
+    model, inputs = trained.files["model.onnx"], examples.inputs[:50]
+    session = onnxruntime.InferenceSession(model)
+    names = [output.name for output in session.get_outputs()]
+    said = dict(zip(names, session.run(names, {"features": inputs}), strict=True))
+    assert parity(model, said, inputs, 1e-9)["labels_flipped"] == 0
+    with pytest.raises(ModelError, match=r"differs from scikit-learn by 0.01 \(preferences\).*not written"):
+        parity(model, said | {"preferences": said["preferences"] + 0.01}, inputs, 1e-4)
 
 
-def test_predictions(bundle: Path, history: History) -> None:
-    predictor = Predictor(bundle)
-    preferences, engagement = predictor.predict(columns(history.rows))
-    assert preferences.shape == (len(history.rows), 6) and preferences.dtype == np.float32
-    assert engagement.shape == (len(history.rows),) and engagement.dtype == np.float32
-    assert preferences.min() >= 0 and preferences.max() <= 1
-    assert engagement.min() >= 0 and engagement.max() <= 100
-    assert predictor.version == predictor.manifest["sha256"][:12]
+def test_predictions(predictor: Predictor, examples: Dataset) -> None:
+    said = predictor.predict(examples.inputs)
+    n = len(examples)
+    assert [part.shape for part in said] == [(n, 6), (n,), (n, 3)]
+    assert {part.dtype for part in said} == {np.dtype(np.float32)}
+    assert said.preferences.min() >= 0 and said.preferences.max() <= 1
+    assert said.engagement.min() >= 0 and said.engagement.max() <= 100
+    assert said.interests.var(axis=0).argmax() == 0  # the first explains most
+    assert [part.shape for part in predictor.predict(examples.inputs[:0])] == [(0, 6), (0,), (0, 3)]
 
 
-def test_using_a_feature_raises_its_preference(bundle: Path, history: History) -> None:
-    rows = [
-        {**history.rows[0], **{f"used_{f}": 8.0 * (f == used) for f in PRODUCT_FEATURES}} for used in PRODUCT_FEATURES
-    ]
-    preferences, _ = Predictor(bundle).predict(columns(rows))
-    assert preferences.argmax(axis=0).tolist() == [*range(6)]
+def test_using_a_feature_raises_its_preference(predictor: Predictor, examples: Dataset) -> None:
+    rows = np.tile(examples.inputs[0], (6, 1))
+    used = [MODEL_INPUTS.index(f"used_{name}") for name in PRODUCT_FEATURES]
+    rows[:, used] = 8 * np.eye(6)
+    assert predictor.predict(rows).preferences.argmax(axis=0).tolist() == [*range(6)]
 
 
-def test_engagement_is_clipped_and_empty_input_is_fine(bundle: Path) -> None:
-    extreme = {name: np.array([0.0, 1e9]) for name in MODEL_INPUTS}
-    _, engagement = Predictor(bundle).predict(extreme)
-    assert engagement.min() >= 0 and engagement.max() <= 100
-    assert Predictor(bundle).predict({name: np.array([]) for name in MODEL_INPUTS})[0].shape == (0, 6)
+def test_input_that_does_not_fit(predictor: Predictor, examples: Dataset) -> None:
+    rows = examples.inputs[:3].copy()
+    with pytest.raises(ModelError, match=r"shape \(3, 30\): give \(n, 31\)"):
+        predictor.predict(rows[:, :30])
+    rows[1, 4], rows[2, 7] = np.nan, np.inf
+    with pytest.raises(ModelError, match="NaN or infinite values in content_shown, active_ms"):
+        predictor.predict(rows)
 
 
-def test_the_same_seed_gives_the_same_model(bundle: Path, history: History, tmp_path: Path) -> None:
-    assert train(history, tmp_path, seed=1)["sha256"] == Predictor(bundle).manifest["sha256"]
+def test_the_same_seed_gives_the_same_files(examples: Dataset, policy: config.Config, trained: Trained) -> None:
+    assert train(examples, policy, 1, ("linear",)).files == trained.files
 
 
-def test_fast_enough(bundle: Path, history: History) -> None:
-    predictor, batch = Predictor(bundle), columns((history.rows * 2)[:1000])
-    took = []
-    for _ in range(30):
-        begin = time.perf_counter()
-        predictor.predict(batch)
-        took.append((time.perf_counter() - begin) / 1000)
-    assert min(took) < 5e-6
+def test_the_simplest_that_is_as_good_as_the_best_wins(examples: Dataset, policy: config.Config) -> None:
+    both = train(examples, policy, 1, ("neural_net", "linear"))
+    scores = both.facts["contest"]
+    assert [*scores] == ["linear", "neural_net"]
+    for task, winner in both.facts["kinds"].items():
+        best = max(scores, key=lambda name: scores[name][task]["mean"])
+        near = scores["linear"][task]["mean"] >= scores[best][task]["mean"] - scores[best][task]["error"]
+        assert winner == ("linear" if near else best)
 
 
-def test_a_changed_model_is_refused(bundle: Path, tmp_path: Path) -> None:
-    changed = shutil.copytree(bundle, tmp_path / "changed")
-    with (changed / "model.onnx").open("ab") as file:
-        file.write(b"x")
-    with pytest.raises(ModelError, match=r"SHA-256 .* but the manifest says .* Run `usher train`"):
-        Predictor(changed)
+def test_the_gate_says_every_reason(trained: Trained, policy: config.Config) -> None:
+    strict = dataclasses.replace(policy.gate, roc_auc_min=0.99, brier_max=0.01, r2_min=0.9, min_holdout_rows=10**6)
+    found = reasons(trained.facts["metrics"], trained.facts["rows"], strict)
+    assert [text.split(" is ")[0].split(" has ")[0] for text in found] == [
+        "The holdout", "Mean ROC-AUC", "The mean Brier score", "R² of engagement",
+    ]  # fmt: skip
+    assert "but must be >= 0.99." in found[1]
 
 
-@pytest.mark.parametrize(
-    ("features", "complaint"),
-    [
-        ([*MODEL_INPUTS[1:], "shoe_size"], "unknown shoe_size; missing events_total"),
-        ([*reversed(MODEL_INPUTS)], "the same names in another order"),
-    ],
-)
-def test_other_features_are_refused(bundle: Path, tmp_path: Path, features: list[str], complaint: str) -> None:
-    other = shutil.copytree(bundle, tmp_path / "other")
-    manifest = json.loads((other / "manifest.json").read_text())
-    (other / "manifest.json").write_text(json.dumps({**manifest, "features": features}))
-    with pytest.raises(ModelError, match=complaint):
-        Predictor(other)
+def test_noise_is_not_promotable(examples: Dataset, policy: config.Config) -> None:
+    order = np.random.default_rng(1).permutation(len(examples))
+    noise = dataclasses.replace(
+        examples, preferences=examples.preferences[order], engagement=examples.engagement[order]
+    )
+    trained = train(noise, policy, 1, ("linear",))
+    assert not trained.facts["promotable"]
+    assert any("gain in ROC-AUC over the better baseline" in text for text in trained.facts["not_promotable_because"])
 
 
-def test_a_missing_bundle_and_missing_columns(bundle: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"has no model.onnx: run `usher train`"):
-        Predictor(tmp_path)
-    with pytest.raises(ModelError, match="lacks the columns events_total"):
-        Predictor(bundle).predict({name: np.zeros(1) for name in MODEL_INPUTS[1:]})
+def test_what_cannot_be_learned(examples: Dataset, policy: config.Config) -> None:
+    same = examples.preferences.copy()
+    same[:, 2], same[:, 4] = 0, 1
+    with pytest.raises(ModelError, match="all users agree on dashboards, reports"):
+        train(dataclasses.replace(examples, preferences=same), policy, 1)
+    with pytest.raises(ModelError, match="too short to split in time"):
+        train(dataclasses.replace(examples, times=examples.times // 10**6), policy, 1)
+    with pytest.raises(ModelError, match="no candidate astrology; there are linear, gradient_boosting"):
+        train(examples, policy, 1, ("astrology",))
+    with pytest.raises(ModelError, match="infinite labels: engagement"):
+        train(dataclasses.replace(examples, engagement=examples.engagement + np.inf), policy, 1)
 
 
-def test_a_history_too_small_to_learn_from(tmp_path: Path) -> None:
-    small = simulate_history(20, seed=1)
-    same = History(small.rows, np.zeros_like(small.preferences), small.engagement)
-    with pytest.raises(ModelError, match="all users agree on analytics"):
-        train(same, tmp_path, seed=1)
+def test_the_report_and_the_card_are_of_this_model(trained: Trained) -> None:
+    report, card = trained.files["report.html"].decode(), trained.files["card.md"].decode()
+    assert report.count('src="data:image/svg+xml') == 5 and "http" not in report.replace("http-equiv", "")
+    auc = trained.facts["metrics"]["preferences"]["roc_auc"]["mean"]
+    span = f"{auc['value']:.3f} [{auc['low']:.3f}, {auc['high']:.3f}]"
+    assert span in report and span in card
+    assert trained.version in report and f"# Model {trained.version}" in card
+    assert "{{" not in card and "{%" not in card
+
+
+def test_a_policy_that_is_wrong(tmp_path: Path) -> None:
+    text = config.FILE.read_text()
+    file = tmp_path / "model.yaml"
+    file.write_text(text.replace("holdout: 0.25", "holdout: 1.5").replace("psi_max: 0.2", "psi_max: often\n  shoe: 1"))
+    with pytest.raises(ModelError, match=r"training.holdout = 1.5 must be below 1. .*drift.shoe is unknown.*'often'"):
+        config.load(file)
+    file.write_text("gate: {}\n")
+    with pytest.raises(ModelError, match="section training is missing"):
+        config.load(file)
+    file.write_text("gate: [\n")
+    with pytest.raises(ModelError, match="cannot be read as YAML"):
+        config.load(file)
+
+
+def test_the_manifest_is_strict_json_and_says_where_it_comes_from(registry: Registry, trained: Trained) -> None:
+    manifest = json.loads((registry.path(trained.version) / "manifest.json").read_text())
+    assert manifest["features"] == [*MODEL_INPUTS] and len(manifest["schema_hash"]) == 64
+    assert set(manifest["sha256"]) == {"model.onnx", "reference.json", "report.html", "card.md"}
+    assert set(manifest["versions"]) >= {"scikit-learn", "skl2onnx", "onnxruntime"}
+    assert manifest["training_window"]["to"] < manifest["holdout_window"]["from"]

@@ -1,12 +1,13 @@
 """The plain reference interpreter and the strategies that test the evaluator against it."""
 
+import json
 from typing import Any as Anything
 
 from hypothesis import strategies as st
 
-from usher.rules.bucket import bucket
+from usher.rules.bucket import bucket, fnv1a32
 from usher.rules.conditions import All, Any, Condition, Leaf, Not
-from usher.rules.model import Rule
+from usher.rules.model import Cap, Group, Holdout, Rule
 
 TEXTS = ["", "de", "de-AT", "en", "Köln", "\\u{41}", "A", "x" * 3]
 FIELDS_TESTED: dict[str, list[Anything]] = {
@@ -18,18 +19,45 @@ FIELDS_TESTED: dict[str, list[Anything]] = {
     "sessions_total": [0, 1, 2, 3],
     "feature_counts.analytics": [0, 1, 2],
     "preferences.analytics": [0.0, 0.25, 0.5, 0.6, 1.0],
+    "consent.ads": [True, False],
+    "recent.Content Shown|a|24h": [0, 1, 2],
+    "recent.Feature Used||48h": [0, 1, 2, 3],
 }
+LATELY = ("Content Shown|a", "Content Shown|b", "Feature Used|analytics", "Feature Used|reports", "Signed Up|")
+HOUR = 3_600_000
+MOMENTS = [0, 10, 15, 20, 30 * HOUR, 49 * HOUR]
 
 
-def holds(condition: Condition, user: dict[str, Anything]) -> bool:
+def value(user: dict[str, Anything], field: str, at_ms: int) -> Anything:
+    """What is known of a field; None if nothing is."""
+    if field.startswith("consent."):
+        consent = user.get("consent")
+        consent = json.loads(consent) if isinstance(consent, str) and consent else consent
+        return consent.get(field[8:]) if consent else None
+    if not field.startswith("recent."):
+        prefix, _, name = field.partition(".")
+        return (user.get(prefix) or {}).get(name) if name and field not in user else user.get(field)
+    recent = user.get("recent")
+    recent = json.loads(recent) if isinstance(recent, str) and recent else recent
+    if recent is None or recent == "":
+        return None
+    event, detail, hours = field[7:].split("|")
+    found = 0
+    for key, pairs in recent.items():
+        if key == f"{event}|{detail}" or (not detail and key.startswith(f"{event}|")):
+            found += sum(n for hour, n in pairs if at_ms // HOUR - int(hours[:-1]) <= hour <= at_ms // HOUR)
+    return found
+
+
+def holds(condition: Condition, user: dict[str, Anything], at_ms: int = 0) -> bool:
     """The meaning of a condition, word by word."""
     if isinstance(condition, Not):
-        return not holds(condition.item, user)
+        return not holds(condition.item, user, at_ms)
     if isinstance(condition, All):
-        return all(holds(item, user) for item in condition.items)
+        return all(holds(item, user, at_ms) for item in condition.items)
     if isinstance(condition, Any):
-        return any(holds(item, user) for item in condition.items)
-    actual, wanted = user.get(condition.field), condition.value
+        return any(holds(item, user, at_ms) for item in condition.items)
+    actual, wanted = value(user, condition.field, at_ms), condition.value
     if condition.op == "present":
         return (actual is not None) == wanted
     if actual is None:
@@ -49,14 +77,22 @@ def holds(condition: Condition, user: dict[str, Anything]) -> bool:
     }[condition.op]()
 
 
-def decide(rules: list[Rule], user: dict[str, Anything], at_ms: int) -> str | None:
+def decide(rules: list[Rule], user: dict[str, Anything], at_ms: int, holdout: Holdout | None = None) -> str | None:
     """The id of the rule that decides, tried one by one."""
     matching = []
+    name = user.get("user_id")
     for rule in rules:
         on = (rule.start_ms is None or rule.start_ms <= at_ms) and (rule.end_ms is None or at_ms < rule.end_ms)
-        name = user.get("user_id")
         rolled = rule.rollout == 100 or (name is not None and bucket(rule.id, name) < rule.rollout / 100)
-        if on and rolled and holds(rule.when, user):
+        if rule.group is not None:  # GrowthBook's namespaces
+            place = None if name is None else fnv1a32(name + "__" + rule.group.name) % 1000 / 1000
+            rolled = rolled and place is not None and rule.group.low / 100 <= place < rule.group.high / 100
+        if holdout is not None and rule.when != All(()):
+            rolled = rolled and not (name is not None and bucket(holdout.seed, name) < holdout.percent / 100)
+        if rule.cap is not None:
+            shown = value(user, f"recent.Content Shown|{rule.content}|{rule.cap.hours}h", at_ms)
+            rolled = rolled and (shown is None or shown < rule.cap.times)
+        if on and rolled and holds(rule.when, user, at_ms):
             matching.append(rule)
     return min(matching, key=lambda rule: rule.order).id if matching else None
 
@@ -69,7 +105,7 @@ def leaf(draw: st.DrawFn) -> Leaf:
     if name in ("locale", "city", "continent", "device_type"):
         ops += ["starts_with", "ends_with", "contains"]
         values = [value for value in values if value]
-    elif name != "is_bot":
+    elif name not in ("is_bot", "consent.ads"):
         ops += ["lt", "le", "gt", "ge", "between"]
     op: Anything = draw(st.sampled_from(ops))
     if op == "present":
@@ -93,10 +129,22 @@ conditions: st.SearchStrategy[Anything] = st.recursive(
     ),
     max_leaves=6,
 )
+pairs = st.lists(st.tuples(st.integers(-30, 50), st.integers(1, 3)).map(list), max_size=3)
+lately = st.dictionaries(st.sampled_from(LATELY), pairs, max_size=4)
+consents = st.dictionaries(st.sampled_from(["ads", "x"]), st.booleans())
 users: st.SearchStrategy[dict[str, Anything]] = st.fixed_dictionaries(
-    {name: st.one_of(st.none(), st.sampled_from(values)) for name, values in FIELDS_TESTED.items()}
-    | {"user_id": st.one_of(st.none(), st.text(max_size=4))}
+    {
+        name: st.one_of(st.none(), st.sampled_from(values))
+        for name, values in FIELDS_TESTED.items()
+        if not name.startswith(("consent", "recent"))
+    }
+    | {
+        "user_id": st.one_of(st.none(), st.text(max_size=4)),
+        "recent": st.one_of(st.none(), st.just(""), lately, lately.map(json.dumps)),
+        "consent": st.one_of(st.none(), st.just(""), consents, consents.map(json.dumps)),
+    }
 )
+holdouts = st.sampled_from([None, None, Holdout(0.0), Holdout(50.0), Holdout(100.0, "other")])
 
 
 @st.composite
@@ -105,8 +153,18 @@ def rule_sets(draw: st.DrawFn, most: int = 6) -> list[Rule]:
     for number in range(draw(st.integers(1, most))):
         start = draw(st.sampled_from([None, None, 10]))
         end = draw(st.sampled_from([None, None, 20]))
-        rollout = draw(st.sampled_from([100.0, 100.0, 50.0, 0.0]))
-        content, priority = draw(st.sampled_from(["a", "b"])), draw(st.integers(0, 2))
-        when = draw(conditions)
-        rules.append(Rule(f"r{number}", "next_step", priority, when, content, start, end, rollout))
+        rules.append(
+            Rule(
+                f"r{number}",
+                "next_step",
+                draw(st.integers(0, 2)),
+                draw(st.one_of(st.just(All(())), conditions, conditions, conditions)),
+                draw(st.sampled_from(["a", "b"])),
+                start,
+                end,
+                draw(st.sampled_from([100.0, 100.0, 50.0, 0.0])),
+                draw(st.sampled_from([None, None, Cap(2, 24), Cap(1, 48)])),
+                draw(st.sampled_from([None, None, Group("g", 0, 50), Group("g", 50, 100)])),
+            )
+        )
     return rules

@@ -1,7 +1,7 @@
 """Loading: the shipped rules keep their promises, and bad files get sentences with file, line and remedy."""
 
 import json
-import time
+import tracemalloc
 from pathlib import Path
 
 import jsonschema
@@ -97,13 +97,35 @@ def test_text_by_locale_language_and_fallback(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("size", [2_000_000, 900_000])
-def test_big_files_are_refused_soon(tmp_path: Path, size: int) -> None:
-    one = "- {id: r, slot: next_step, content: hello}\n"
-    start = time.monotonic()
-    with pytest.raises(RulesError, match=r"larger than|more than 2,000 rules|declared twice"):
-        load(tmp_path, "rules:\n" + one * (size // len(one)))
-    assert time.monotonic() - start < 20
+ONE = "- {id: r, slot: next_step, content: hello}\n"
+LAUGHS = "a: &a [x]\n" + "".join(
+    f"{name}: &{name} [{f'*{last}, ' * 9}]\n" for last, name in zip("abcd", "bcde", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("rules", "says"),
+    [
+        ("rules:\n" + ONE * 240_000, "rules:1: The files have 10,320,007 bytes, more than 4,000,000."),
+        ("rules:\n" + ONE * 40_000, "rules/a.yaml:1: The file is larger than 1,000,000 bytes."),
+        ("rules:\n" + ONE * 10_000, "rules:1: There are 10,000 rules, more than 2,000."),
+        ("rules: &a\n- *a\n", "rules/a.yaml:1: Anchors (&) and aliases (*) are not accepted."),
+        (LAUGHS, "rules/a.yaml:1: Anchors (&) and aliases (*) are not accepted."),
+        ("rules: " + "[" * 400_000, "rules/a.yaml:1: The file is nested deeper than 30 levels."),
+        ("? " * 400_000, "rules/a.yaml:1: The file is nested deeper than 30 levels."),
+        (f"rules:\n- {{id: r, when: {{any: [{'{city: a},' * 20_000}]}}}}", "asks more than 200 questions."),
+        ("rules:\n" + ONE * 2, "rules/a.yaml:3: Rule 'r' is declared twice, first at rules/a.yaml:2."),
+    ],
+)
+def test_what_would_take_long_is_refused_in_little_memory(tmp_path: Path, rules: str, says: str) -> None:
+    tracemalloc.start()
+    with pytest.raises(RulesError) as caught:
+        load(tmp_path, rules)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert says in str(caught.value)
+    assert peak < 100 * 2**20
+    assert len(str(caught.value)) < 20_000
 
 
 def test_command_line(tmp_path: Path) -> None:
@@ -113,6 +135,9 @@ def test_command_line(tmp_path: Path) -> None:
     assert "| welcome_europe_mobile |" in run(app, ["matrix", "--dir", str(CONF)]).stdout
     user = '{"continent": "EU", "device_type": "desktop"}'
     assert "device_type = mobile: is desktop" in run(app, ["explain", user, "--dir", str(CONF)]).stdout
+    dated = ["explain", user, "--slot", "next_step", "--at", "2026-12-01", "--json"]
+    assert json.loads(run(app, dated).stdout)["next_step"][-1]["outcome"] == "taken"
+    assert run(app, ["explain", user, "--at", "soon"]).exit_code == 2
     with pytest.raises(RulesError):
         when(tmp_path, "{contry: DE}")
     assert run(app, ["check", "--dir", str(tmp_path)]).exit_code == 1

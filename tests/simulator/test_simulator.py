@@ -129,10 +129,10 @@ def test_write_ndjson(messages: list[Message], tmp_path: Path) -> None:
 
 def test_history_is_rows_over_the_inputs_and_labels() -> None:
     history = simulate_history(60, seed=5)
-    assert all(tuple(row) == MODEL_INPUTS for row in history.rows)
-    assert history.preferences.shape == (len(history.rows), 6) and set(history.preferences.flat) == {0.0, 1.0}
+    assert history.names == MODEL_INPUTS and history.inputs.shape == (len(history), len(MODEL_INPUTS))
+    assert history.preferences.shape == (len(history), 6) and set(history.preferences.flat) == {0.0, 1.0}
     assert history.engagement.min() >= 0 and history.engagement.max() <= 100
-    assert simulate_history(60, seed=5).rows == history.rows
+    assert (simulate_history(60, seed=5).inputs == history.inputs).all()
 
 
 def test_a_start_without_time_zone_and_a_wrong_share() -> None:

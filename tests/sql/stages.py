@@ -11,16 +11,23 @@ from pyflink.table import EnvironmentSettings, TableEnvironment
 from jobs.personalize import JAVA_FUNCTIONS, configuration, statements
 from usher.settings import load
 
-VIEWS = ("parsed", "admitted", "accepted", "tiles", "features", "rejected")
+VIEWS = (
+    "parsed", "admitted", "accepted", "tiles", "refusals", "notices", "routes", "turns", "rolled", "relayed", "merged",
+    "features", "departed", "rejected",
+)  # fmt: skip
 
 
 class Stages:
     """The views of `sql/` over `given` rows of `record_time` and `message`, in order; offset = place in the list.
 
+    `without` names views that are to be empty: a branch that has no rows cannot make time lag behind the others.
+    A row may have a `control`: the header by which a record is no event but a wish.
+
     One subtask, and a watermark after each row: so that it is certain when a window closes. No clock ticks.
     """
 
-    def __init__(self, given: list[dict[str, Any]], file: Path) -> None:
+    def __init__(self, given: list[dict[str, Any]], file: Path, without: tuple[str, ...] = ()) -> None:
+        self.without = without
         settings = load({"USHER_PARALLELISM": "1"})
         config = configuration(settings)
         config.set_string("pipeline.auto-watermark-interval", "0 ms")
@@ -39,21 +46,23 @@ class Stages:
             columns, query = re.search(r"(\(.*?\))\s*(SELECT.*)", statement, re.S).groups()
             self.inserts[name] = f"({query}) AS {name} {columns}"
         elif name == "events":
-            self._events(re.search(r"WATERMARK FOR .*", statement).group(), file)
+            self._events(re.search(r"WATERMARK FOR .*?(?=\n\))", statement, re.S).group(), file)
         elif kind == "CREATE TEMPORARY VIEW" and name in VIEWS:
-            self.env.execute_sql(statement)
+            self.env.execute_sql(f"{statement}\nWHERE FALSE" if name in self.without else statement)
 
     def _events(self, watermark: str, file: Path) -> None:
         self.env.execute_sql(f"""
             CREATE TABLE given (
-                text STRING, record_time TIMESTAMP_LTZ(3), `partition` INT, `offset` BIGINT, {watermark}
+                text STRING, record_time TIMESTAMP_LTZ(3), `partition` INT, `offset` BIGINT, control STRING, {watermark}
             ) WITH (
                 'connector' = 'filesystem', 'path' = '{file.as_uri()}',
                 'format' = 'json', 'json.timestamp-format.standard' = 'ISO-8601'
             )""")
         self.env.execute_sql("""
             CREATE TEMPORARY VIEW events AS
-            SELECT ENCODE(text, 'UTF-8') AS `value`, record_time, `partition`, `offset` FROM given""")
+            SELECT ENCODE(text, 'UTF-8') AS `value`, record_time, `partition`, `offset`,
+                MAP['usher-control', ENCODE(control, 'UTF-8')] AS headers
+            FROM given""")
         self.env.execute_sql("""
             CREATE TEMPORARY VIEW clock AS
             SELECT CAST(0 AS BIGINT) AS beat, record_time AS beat_time FROM given WHERE FALSE""")
@@ -81,4 +90,5 @@ def record(row: dict[str, Any], offset: int) -> dict[str, Any]:
     """A message is an object, or text or null as it comes."""
     message = row["message"]
     text = json.dumps(message) if isinstance(message, dict) else message
-    return {"text": text, "record_time": row["record_time"], "partition": 0, "offset": offset}
+    source = {"partition": 0, "offset": offset, "control": row.get("control")}
+    return {"text": text, "record_time": row["record_time"], **source}

@@ -13,8 +13,9 @@ FILES = sorted(Path(__file__).parent.glob("*.yaml"))
 def test_stage(file: Path, tmp_path: Path) -> None:
     case = yaml.load(file.read_text(), yaml.BaseLoader)  # all scalars as text, times too
     columns = list(case["expect"][0])
+    without = ("routes",) if case.get("ids") == "alone" else ()
     expected = sorted((tuple(text(row[column]) for column in columns) for row in case["expect"]), key=repr)
-    assert Stages(case["given"], tmp_path / "given.json").collect(columns, case["view"]) == expected
+    assert Stages(case["given"], tmp_path / "given.json", without).collect(columns, case["view"]) == expected
 
 
 def text(value: str) -> str | None:

@@ -24,11 +24,11 @@ def test_a_record_comes_back(stack: Stack) -> None:
     create_topics(stack.kafka)
     assert create_topics(stack.kafka) == (), "the topics are made once"
     producer = KafkaProducer(bootstrap_servers=stack.kafka)
-    sent = producer.send("decisions", key=b"u1", value=b"{}").get(timeout=20)
+    sent = producer.send("events_late", key=b"u1", value=b"{}").get(timeout=20)
     producer.close()
     consumer = KafkaConsumer(bootstrap_servers=stack.kafka, consumer_timeout_ms=20_000)
     assert set(TOPICS) <= set(consumer.topics())
-    place = TopicPartition("decisions", sent.partition)
+    place = TopicPartition("events_late", sent.partition)
     consumer.assign([place])
     consumer.seek(place, sent.offset)
     assert next(consumer).value == b"{}"

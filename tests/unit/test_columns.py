@@ -6,8 +6,9 @@ import re
 import numpy as np
 import pytest
 
-from udfs.decide import DECIDE_COLUMNS
-from usher.columns import PREDICT_COLUMNS, model_columns
+from udfs import decide, enrich, predict
+from udfs.personalize import INPUTS
+from usher.columns import PREDICT_COLUMNS, model_matrix
 from usher.features import MODEL_INPUTS, PRODUCT_FEATURES
 from usher.settings import ROOT
 
@@ -27,18 +28,20 @@ def inserted(file: str, table: str) -> list[str]:
     return names(re.search(rf"INSERT INTO {table} \((.*?)\)\s*SELECT", sql(file), re.S).group(1))
 
 
-def test_predict_is_called_with_its_columns() -> None:
-    arguments = re.search(r"predict\((.*?)\) AS prediction", sql("07_predicted.sql"), re.S).group(1)
-    assert tuple(names(arguments)) == PREDICT_COLUMNS
+def test_personalize_is_called_with_its_columns() -> None:
+    called = re.search(r"personalize\((.*?)\) AS answer", sql("06_personalized.sql"), re.S).group(1)
+    arguments = names(re.sub(r"COALESCE\(feature_counts\['(\w+)'\], 0\)", r"used_\1", called))
+    assert arguments[:2] == ["`at`", "user_key"]
+    assert ("at", "user_id", *arguments[2:]) == INPUTS
 
 
-def test_decide_is_called_with_its_columns() -> None:
-    arguments = names(re.search(r"decide\((.*?)\) AS decision", sql("08_decided.sql"), re.S).group(1))
-    assert arguments[0] == "user_key"
-    assert ("user_id", *arguments[1:]) == DECIDE_COLUMNS
+def test_each_step_finds_its_arguments_among_what_is_known() -> None:
+    known = set(INPUTS) | {field.name for field in enrich.FIELDS}
+    assert set(PREDICT_COLUMNS) <= known
+    assert set(decide.DECIDE_COLUMNS) <= known | {field.name for field in predict.FIELDS}
 
 
-@pytest.mark.parametrize(("file", "table"), [("09_profiles.sql", "profiles"), ("12_ingest.sql", "ingest")])
+@pytest.mark.parametrize(("file", "table"), [("07_profiles.sql", "profiles"), ("10_ingest.sql", "ingest")])
 def test_the_mapping_has_the_columns_that_are_inserted(file: str, table: str) -> None:
     mapping = json.loads((ROOT / "conf" / "elasticsearch" / f"{table}.json").read_text())
     assert list(mapping["mappings"]["properties"]) == inserted(file, table)
@@ -46,27 +49,25 @@ def test_the_mapping_has_the_columns_that_are_inserted(file: str, table: str) ->
 
 
 def test_the_log_has_the_columns_of_the_profile() -> None:
-    assert inserted("10_decisions.sql", "decisions") == inserted("09_profiles.sql", "profiles")
+    assert inserted("08_decisions.sql", "decisions") == [*inserted("07_profiles.sql", "profiles"), "challenger"]
 
 
 def test_preferences_and_feature_counts_are_the_products_features() -> None:
     properties = json.loads((ROOT / "conf/elasticsearch/profiles.json").read_text())["mappings"]["properties"]
     assert tuple(properties["preferences"]["properties"]) == PRODUCT_FEATURES
     assert tuple(properties["feature_counts"]["properties"]) == PRODUCT_FEATURES
-    types = re.search(r"preferences ROW<(.*?)>", sql("09_profiles.sql"), re.S).group(1)
+    types = re.search(r"preferences ROW<(.*?)>", sql("07_profiles.sql"), re.S).group(1)
     assert tuple(item.split()[0] for item in types.split(",")) == PRODUCT_FEATURES
 
 
-def test_model_columns() -> None:
+def test_model_matrix() -> None:
     given = {name: np.array([n, 0]) for n, name in enumerate(PREDICT_COLUMNS)} | {
-        "feature_counts_json": ['{"reports":2,"unknown":9}', "{}"],
-        "device_type": ["mobile", None],
+        "device_type": ["mobile", "a watch"],
         "continent": ["EU", None],
     }
-    inputs = model_columns(given)
-    assert tuple(inputs) == MODEL_INPUTS
-    assert {(column.dtype.str, column.shape) for column in inputs.values()} == {("<f4", (2,))}
-    ones = {name for name in MODEL_INPUTS if name.startswith(("used_", "device_", "continent_")) and inputs[name][0]}
-    assert ones == {"used_reports", "device_mobile", "continent_EU"}
-    assert inputs["used_reports"][0] == 2 and inputs["active_ms"][0] == PREDICT_COLUMNS.index("active_ms")
-    assert not any(column[1] for column in inputs.values())
+    matrix = model_matrix(given)
+    assert (matrix.dtype.str, matrix.shape) == ("<f4", (2, len(MODEL_INPUTS)))
+    numbers = {name: float(n) for n, name in enumerate(PREDICT_COLUMNS[:-2])}
+    ones = {"device_mobile": 1.0, "continent_EU": 1.0}
+    assert dict(zip(MODEL_INPUTS, matrix[0].tolist(), strict=True)) == dict.fromkeys(MODEL_INPUTS, 0.0) | numbers | ones
+    assert not matrix[1].any()

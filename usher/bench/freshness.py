@@ -14,18 +14,20 @@ from usher.freshness import FreshnessProbe
 from usher.settings import load
 from usher.stack import Stack, StackError
 
-WATCH_EVERY = 20
-"""One event in so many is watched, so that the watching costs little."""
+WARM_UP_S = 60
+"""So long the JVM compiles the job on the same two cores, and profiles come half a second later."""
+WATCH_EVERY = 100
+"""One event in so many is watched: a realtime GET costs Elasticsearch as much as a write."""
 
 
 def freshness(per_second: int, seconds: int, lone: int) -> dict[str, Any]:
-    """Milliseconds, p50/p95/p99, at `per_second` for `seconds` after a warm-up of 30 s, then `lone` single events."""
+    """Milliseconds, p50/p95/p99, at `per_second` for `seconds` after a warm-up, then `lone` single events."""
     with tempfile.TemporaryDirectory() as home, Stack(Path(home)) as stack:
         settings = load() | {"kafka": stack.kafka, "elasticsearch": stack.elasticsearch}
         with running_job(settings, Path(home) / "job.log"), FreshnessProbe(stack.elasticsearch) as probe:
             warm_up(settings, probe)
             producer = KafkaProducer(bootstrap_servers=stack.kafka, linger_ms=5, acks="all")
-            _steady(producer, probe, per_second, 30, seconds)
+            _steady(producer, probe, per_second, WARM_UP_S, seconds)
             steady = probe.percentiles() | {"samples": len(probe.samples_ms)}
             probe.samples_ms.clear()
             _lone(producer, probe, lone)

@@ -44,12 +44,13 @@ def bursts(events: int, users: int, per_second: int, begin_ms: int, seed: int = 
             pending = pending[len(ready) :]
             for time, who in ready:
                 made += 1
-                yield _record(texts[rng.randrange(len(texts))], made, time, who)
+                yield record(texts[rng.randrange(len(texts))], made, time, who)
                 if made == events:
                     return
 
 
-def _record(text: str, number: int, time: int, user: int) -> Record:
+def record(text: str, number: int, time: int, user: int) -> Record:
+    """Event `number` of `user` from a template, with that record time (ms)."""
     name = f"user-{user}"
     value = text.replace("@id", f"message-{number}").replace("@user", name).replace("@time", iso_of(time))
     return time, name.encode(), value.encode()

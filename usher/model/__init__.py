@@ -1,23 +1,24 @@
-"""From a feature row to preferences and engagement: training, and prediction by ONNX.
+"""From a feature row to preferences and engagement: training, registry, and prediction by ONNX.
 
->>> train(simulate_history(3000, seed=1), "build/model", seed=1)      # doctest: +SKIP
->>> preferences, engagement = Predictor("build/model").predict(columns)   # doctest: +SKIP
+>>> trained = train(dataset, config.load(), seed=1)                           # doctest: +SKIP
+>>> version = Registry("build/model").add(trained)                            # doctest: +SKIP
+>>> prediction = Served("build/model").champion.predict(matrix)              # doctest: +SKIP
 """
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ._bundle import ModelError
-from ._predictor import Predictor
+from ._predictor import Prediction, Predictor
+from ._registry import Registry
+from ._served import Served
+from .dataset import Dataset, label
 
-if TYPE_CHECKING:
-    from usher.simulator import History
-
-__all__ = ["ModelError", "Predictor", "train"]
+__all__ = ["Dataset", "ModelError", "Prediction", "Predictor", "Registry", "Served", "label", "train"]
 
 
-def train(history: "History", out_dir: str | Path, seed: int) -> dict[str, Any]:
-    """Train on a history, write `model.onnx` and `manifest.json` into `out_dir`, and return the manifest."""
-    from ._training import train  # scikit-learn is imported by who trains, not by every worker that predicts
+def __getattr__(name: str) -> Any:
+    if name == "train":  # scikit-learn is imported by who trains, not by every worker that predicts
+        from ._training import train
 
-    return train(history, out_dir, seed)
+        return train
+    raise AttributeError(f"module {__name__} has no {name}")

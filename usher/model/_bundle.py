@@ -1,62 +1,117 @@
-"""A model bundle is a folder: `model.onnx` and the `manifest.json` that vouches for it."""
+"""A model bundle is a folder: `model.onnx` and the `manifest.json` that vouches for it, with what belongs to them."""
 
 import hashlib
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from usher.features import MODEL_INPUTS, PRODUCT_FEATURES
+from usher.features import INTEREST_COMPONENTS, INTEREST_INPUTS, MODEL_INPUTS, PRODUCT_FEATURES
 
 MODEL, MANIFEST = "model.onnx", "manifest.json"
-INPUT, OUTPUTS = "features", ("preferences", "engagement")
+REFERENCE, REPORT, CARD = "reference.json", "report.html", "card.md"
+INPUT, OUTPUTS = "features", ("preferences", "engagement", "interests")
 
 
 class ModelError(RuntimeError):
-    """A model bundle that cannot be used, or input that does not fit it; the message says what to do."""
+    """A model bundle, a history or an input that cannot be used; the message says what to do."""
 
 
-def write_bundle(directory: Path, model: bytes, facts: dict[str, Any]) -> dict[str, Any]:
-    """Write model and manifest; `model_version` is the beginning of the model's SHA-256."""
-    sha256 = hashlib.sha256(model).hexdigest()
-    contract = {"features": [*MODEL_INPUTS], "outputs": [*OUTPUTS], "preferences": [*PRODUCT_FEATURES]}
-    manifest = {"model_version": sha256[:12], "sha256": sha256, **contract, **facts}
+@dataclass(frozen=True)
+class Contract:
+    """What goes into a model and comes out of it, by name and in order."""
+
+    features: tuple[str, ...] = MODEL_INPUTS
+    preferences: tuple[str, ...] = PRODUCT_FEATURES
+    interests: tuple[str, ...] = INTEREST_INPUTS
+    components: int = INTEREST_COMPONENTS
+
+    def facts(self) -> dict[str, Any]:
+        """As the manifest holds it, with a hash over all of it."""
+        facts = {
+            "features": [*self.features],
+            "preferences": [*self.preferences],
+            "interests": [*self.interests],
+            "outputs": {"preferences": len(self.preferences), "engagement": 1, "interests": self.components},
+        }
+        return {**facts, "schema_hash": _sha256(json.dumps(facts).encode())}
+
+
+def version_of(model: bytes) -> str:
+    """The beginning of the model's SHA-256."""
+    return _sha256(model)[:12]
+
+
+def write_bundle(directory: Path, files: Mapping[str, bytes], facts: Mapping[str, Any], contract: Contract) -> None:
+    """Write all files, and last the manifest, which holds the SHA-256 of each."""
+    manifest = {
+        "model_version": version_of(files[MODEL]),
+        "sha256": {name: _sha256(content) for name, content in files.items()},
+        **contract.facts(),
+        **facts,
+    }
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / MODEL).write_bytes(model)
-    (directory / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+    for name, content in files.items():
+        (directory / name).write_bytes(content)
+    (directory / MANIFEST).write_text(json.dumps(manifest, indent=1, allow_nan=False) + "\n")
+
+
+def read_manifest(directory: Path) -> dict[str, Any]:
+    """The manifest alone, unchecked but for being one; raises `ModelError`."""
+    try:
+        manifest = json.loads((directory / MANIFEST).read_text())
+    except FileNotFoundError:
+        raise ModelError(f"The model bundle {directory} has no {MANIFEST}: run `usher train` to make one.") from None
+    except ValueError as error:
+        raise ModelError(f"{directory / MANIFEST} is not JSON ({error}): run `usher train` again.") from error
+    if not isinstance(manifest, dict):
+        raise ModelError(f"{directory / MANIFEST} is not a JSON object: run `usher train` again.")
     return manifest
 
 
-def read_bundle(directory: Path) -> tuple[bytes, dict[str, Any]]:
+def read_bundle(directory: Path, contract: Contract) -> tuple[bytes, dict[str, Any]]:
     """Model and manifest, checked; raises `ModelError` naming every problem found."""
-    for name in (MODEL, MANIFEST):
-        if not (directory / name).is_file():
-            raise ModelError(f"The model bundle {directory} has no {name}: run `usher train` to make one.")
-    model = (directory / MODEL).read_bytes()
-    try:
-        manifest = json.loads((directory / MANIFEST).read_text())
-    except ValueError as error:
-        raise ModelError(f"{directory / MANIFEST} is not JSON ({error}): run `usher train` again.") from error
-    problems = _problems(manifest, hashlib.sha256(model).hexdigest())
+    manifest = read_manifest(directory)
+    problems = [*_damaged(directory, manifest), *_differences(manifest, contract.facts())]
     if problems:
         raise ModelError(
             f"The model bundle {directory} is refused. " + " ".join(problems) + " Run `usher train` again."
         )
-    return model, manifest
+    return (directory / MODEL).read_bytes(), manifest
 
 
-def _problems(manifest: dict[str, Any], sha256: str) -> list[str]:
+def _damaged(directory: Path, manifest: Mapping[str, Any]) -> list[str]:
+    promised = manifest.get("sha256")
+    if not isinstance(promised, dict) or MODEL not in promised:
+        return [f"{MANIFEST} does not say the SHA-256 of {MODEL}."]
     problems = []
-    if manifest.get("sha256") != sha256:
-        problems.append(f"model.onnx has SHA-256 {sha256[:12]}… but the manifest says {manifest.get('sha256')!s:.12}….")
-    for what, ours in (("features", MODEL_INPUTS), ("preferences", PRODUCT_FEATURES), ("outputs", OUTPUTS)):
-        theirs = manifest.get(what) or []
-        if [*theirs] != [*ours]:
-            problems.append(f"Its {what} differ from usher/features.py: {_difference([*theirs], [*ours])}.")
+    for name, sha256 in promised.items():
+        if not (directory / name).is_file():
+            problems.append(f"It has no {name}.")
+        elif (found := _sha256((directory / name).read_bytes())) != sha256:
+            problems.append(f"{name} has SHA-256 {found[:12]}… but the manifest says {sha256!s:.12}….")
+    if str(promised[MODEL])[:12] != manifest.get("model_version"):
+        problems.append(f"Its version {manifest.get('model_version')} is not the beginning of its model's SHA-256.")
     return problems
 
 
-def _difference(theirs: list[str], ours: list[str]) -> str:
-    unknown = [name for name in theirs if name not in ours]
+def _differences(manifest: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
+    return [
+        f"Its {what} differ from usher/features.py: {_difference(manifest.get(what), ours[what])}."
+        for what in ("features", "preferences", "interests", "outputs", "schema_hash")
+        if manifest.get(what) != ours[what]
+    ]
+
+
+def _difference(theirs: Any, ours: Any) -> str:
+    if not isinstance(theirs, list) or not isinstance(ours, list):
+        return f"{theirs} instead of {ours}"
+    unknown = [str(name) for name in theirs if name not in ours]
     missing = [name for name in ours if name not in theirs]
     parts = [f"{word} {', '.join(names)}" for word, names in (("unknown", unknown), ("missing", missing)) if names]
     return "; ".join(parts) or "the same names in another order"
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

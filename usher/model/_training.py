@@ -1,167 +1,244 @@
-"""Training: logistic regression for preferences, ridge for engagement, both on log counts; one ONNX graph."""
+"""Training: candidates compete on the training period, the winner is measured on a holdout in time and exported."""
 
+import json
 from importlib.metadata import version
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import onnx
-from onnx import TensorProto, compose, helper
-from skl2onnx import convert_sklearn
-from skl2onnx.common.data_types import FloatTensorType
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.metrics import brier_score_loss, r2_score, roc_auc_score
-from sklearn.model_selection import train_test_split
-from sklearn.multiclass import OneVsRestClassifier
-from sklearn.pipeline import Pipeline, make_pipeline
+from numpy.typing import NDArray
+from rich.progress import Progress
+from sklearn.decomposition import PCA
+from sklearn.model_selection import GroupKFold
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
-from usher.features import MODEL_INPUTS, PRODUCT_FEATURES
+from usher.drift.distribution import describe
 
-from ._bundle import INPUT, OUTPUTS, ModelError, write_bundle
-from ._predictor import Floats, _session
+from . import metrics as measure
+from ._baselines import best_feature, popularity
+from ._bundle import CARD, MODEL, OUTPUTS, REFERENCE, REPORT, Contract, ModelError, version_of
+from ._candidates import CANDIDATES, Candidate, LogCounts, exact_in_float32
+from ._export import export, parity, scale_of, told
+from ._gate import reasons
+from ._trained import Trained
+from .config import Config
+from .dataset import Dataset, Floats
+from .reference import iso_of
 
-if TYPE_CHECKING:
-    from usher.simulator import History
+DEFAULT = ("linear", "gradient_boosting")
+SELF_TEST_ROWS = 8
+SEGMENT_MIN = 60
+MANY_ROWS = 200_000
+"""From here on all cores are used; below, threads would spend their time waiting for each other."""
+IMPORTANCE_ROWS = 1500
 
-OPSET = 18
-LARGEST_DIFFERENCE = 1e-4
-HOLDOUT = 0.2
+
+def split_in_time(data: Dataset, holdout: float, horizon_ms: int) -> tuple[Dataset, Dataset]:
+    """Training and holdout: the last share of the examples, and those whose labels were complete before it began."""
+    begin = np.quantile(data.times, 1 - holdout)
+    train, test = data[data.times <= begin - horizon_ms], data[data.times > begin]
+    if not len(train) or not len(test):
+        raise ModelError(
+            f"The history of {len(data)} examples is too short to split in time: before the holdout begins at "
+            f"{iso_of(int(begin))} no label is complete. Train on a history of several horizons."
+        )
+    return train, test
 
 
-def train(history: "History", out_dir: str | Path, seed: int) -> dict[str, Any]:
-    """Fit, measure on a holdout, export, compare with scikit-learn, write the bundle; returns its manifest.
+def train(data: Dataset, config: Config, seed: int, candidates: tuple[str, ...] = DEFAULT) -> Trained:
+    """Compete, fit, measure, export, compare with scikit-learn; raises `ModelError` on data that cannot be learned.
 
-    The model that is written is the one that was measured: it is not refitted on the holdout.
+    The model that is exported is the one that was measured: it is not refitted on the holdout.
     """
-    inputs = np.array([[row[name] for name in MODEL_INPUTS] for row in history.rows], np.float32)
-    parts = train_test_split(inputs, history.preferences, history.engagement, test_size=HOLDOUT, random_state=seed)
-    x, x_test, used, used_test, engaged, engaged_test = parts
-    _check_labels(used, used_test)
-    classifier = make_pipeline(StandardScaler(), OneVsRestClassifier(LogisticRegression(C=0.1, max_iter=500)))
-    regressor = make_pipeline(StandardScaler(), Ridge(10.0))
-    classifier.fit(_logged(x), used)
-    regressor.fit(_logged(x), engaged)
-    model = _export(classifier, regressor)
-    parity = _parity(model, classifier, regressor, x_test)
+    from ._report import card, report
+
+    training = config.training
+    past, holdout = split_in_time(data.check(), training.holdout, training.horizon_ms)
+    _check_classes(past, "training period")
+    _check_classes(holdout, "holdout")
+    contract = Contract(data.names, data.labels, data.interests, min(Contract.components, len(data.interests)))
+    with threadpool_limits(None if len(past) >= MANY_ROWS else 1):
+        contest = _contest(past, _chosen(candidates), config, seed)
+        heads = fitted(past, contest["winners"], contract, seed)
+    expected = told(heads, holdout.inputs)
+    widths = contract.facts()["outputs"]
+    model = export(heads, len(data.names), widths)
+    differences = parity(model, expected, holdout.inputs, training.max_difference)
+    metrics, plots = _measured(past, holdout, heads, expected, config, seed)
+    rows = {"all": len(data), "train": len(past), "holdout": len(holdout)}
+    refused = reasons(metrics, rows, config.gate)
     facts = {
-        "metrics": _metrics(
-            classifier, regressor, (x_test, used_test, engaged_test), used.mean(axis=0), engaged.mean()
-        ),
-        "parity": parity,
-        "rows": {"train": len(x), "holdout": len(x_test)},
+        "promotable": not refused,
+        "not_promotable_because": refused,
+        "kinds": contest["winners"],
+        "contest": contest["scores"],
+        "metrics": metrics,
+        "parity": differences,
+        "rows": rows,
+        "training_window": {"from": iso_of(int(past.times[0])), "to": iso_of(int(past.times[-1]))},
+        "holdout_window": {"from": iso_of(int(holdout.times[0])), "to": iso_of(int(holdout.times[-1]))},
+        "horizon_days": training.horizon_days,
+        "min_uses": training.min_uses,
         "seed": seed,
         "versions": {name: version(name) for name in ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy")},
+        "self_test": _self_test(holdout, expected, training.max_difference),
     }
-    return write_bundle(Path(out_dir), model, facts)
-
-
-def _logged(matrix: Floats) -> Floats:
-    """What the first nodes of the graph do: counts and durations on a log scale."""
-    logged: Floats = np.log(np.maximum(matrix, 0) + np.float32(1))
-    return logged
-
-
-def _check_labels(used: Floats, used_test: Floats) -> None:
-    for index, feature in enumerate(PRODUCT_FEATURES):
-        if min(len(set(used[:, index])), len(set(used_test[:, index]))) < 2:
-            raise ModelError(
-                f"In the history all users agree on {feature} (used or not), so it cannot be learned: "
-                "train on more users, such as `usher train --users 3000`."
-            )
-
-
-def _export(classifier: Pipeline, regressor: Pipeline) -> bytes:
-    kind = [("logged", FloatTensorType([None, len(MODEL_INPUTS)]))]
-    preferences = convert_sklearn(classifier, "p", kind, target_opset=OPSET, options={"zipmap": False})
-    engagement = convert_sklearn(regressor, "e", kind, target_opset=OPSET)
-    first = compose.add_prefix(preferences, "p_")
-    second = compose.add_prefix(engagement, "e_")
-    graph = compose.merge_models(
-        _log_model(first.ir_version, first.opset_import),
-        first,
-        [("logged", "p_logged")],
-        outputs=["logged", "p_probabilities"],
-    )
-    graph = compose.merge_models(
-        graph, second, [("logged", "e_logged")], outputs=["p_probabilities", "e_variable"], name="usher"
-    )
-    for made, wanted in zip(("p_probabilities", "e_variable"), OUTPUTS, strict=True):
-        _rename(graph, made, wanted)
-    onnx.checker.check_model(graph)
-    return bytes(graph.SerializeToString(deterministic=True))
-
-
-def _log_model(ir_version: int, opsets: Any) -> onnx.ModelProto:
-    shape = [None, len(MODEL_INPUTS)]
-    nodes = [
-        helper.make_node("Relu", [INPUT], ["positive"]),
-        helper.make_node("Add", ["positive", "one"], ["above_one"]),
-        helper.make_node("Log", ["above_one"], ["logged"]),
-    ]
-    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in (INPUT, "logged")]
-    one = helper.make_tensor("one", TensorProto.FLOAT, [], [1.0])
-    graph = helper.make_graph(nodes, "log", ends[:1], ends[1:], [one])
-    return helper.make_model(graph, ir_version=ir_version, opset_imports=opsets)
-
-
-def _rename(model: onnx.ModelProto, made: str, wanted: str) -> None:
-    for node in model.graph.node:
-        node.output[:] = [wanted if name == made else name for name in node.output]
-        node.input[:] = [wanted if name == made else name for name in node.input]
-    for output in model.graph.output:
-        output.name = wanted if output.name == made else output.name
-
-
-def _parity(model: bytes, classifier: Pipeline, regressor: Pipeline, x: Floats) -> dict[str, float]:
-    """The largest differences from scikit-learn; engagement on a 0..1 scale."""
-    preferences, engagement = _session(model).run([*OUTPUTS], {INPUT: x})
-    worst = {
-        "preferences_max_abs": float(np.abs(preferences - classifier.predict_proba(_logged(x))).max()),
-        "engagement_max_abs": float(np.abs(engagement[:, 0] - regressor.predict(_logged(x))).max()) / 100,
+    described = describe(data, told(heads, data.inputs))
+    facts = {"model_version": version_of(model)} | facts
+    files = {
+        MODEL: model,
+        REFERENCE: json.dumps(described).encode(),
+        REPORT: report(facts, plots).encode(),
+        CARD: card(facts).encode(),
     }
-    for what, difference in worst.items():
-        if not difference <= LARGEST_DIFFERENCE:
-            raise ModelError(
-                f"The ONNX model differs from scikit-learn by {difference:.2g} ({what}), more than "
-                f"{LARGEST_DIFFERENCE}: it is not written; check the versions of skl2onnx and onnxruntime."
-            )
-    return worst
+    return Trained(files, facts, contract)
 
 
-def _metrics(
-    classifier: Pipeline, regressor: Pipeline, test: tuple[Floats, Floats, Floats], popularity: Floats, usual: float
-) -> dict[str, Any]:
-    """On the holdout, beside what needs no model: popularity, and counting what was used so far."""
-    x, used, engaged = test
-    probability = classifier.predict_proba(_logged(x))
-    so_far = x[:, [MODEL_INPUTS.index(f"used_{feature}") for feature in PRODUCT_FEATURES]]
-    popular = np.broadcast_to(popularity, used.shape)
+def _check_classes(data: Dataset, where: str) -> None:
+    same = [name for name, column in zip(data.labels, data.preferences.T, strict=True) if len(set(column)) < 2]
+    if same:
+        raise ModelError(
+            f"In the {where} ({len(data)} examples) all users agree on {', '.join(same)} (preferred or not), so it "
+            "cannot be learned: train on more users or a longer history."
+        )
+
+
+def _chosen(names: tuple[str, ...]) -> list[Candidate]:
+    known = {candidate.name: candidate for candidate in CANDIDATES}
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        raise ModelError(f"There is no candidate {', '.join(unknown) or '(none named)'}; there are {', '.join(known)}.")
+    return [candidate for name, candidate in known.items() if name in names]
+
+
+def _contest(past: Dataset, candidates: list[Candidate], config: Config, seed: int) -> dict[str, Any]:
+    """Cross-validated mean ROC-AUC and R²; the first candidate within a standard error of the best wins.
+
+    The one-standard-error rule: L. Breiman et al., Classification and Regression Trees, 1984, section 3.4.3.
+    """
+    sample = past
+    if len(past) > config.training.contest_rows:
+        chosen = np.random.default_rng(seed).choice(len(past), config.training.contest_rows, replace=False)
+        sample = past[np.sort(chosen)]
+    folds = [*GroupKFold(config.training.folds).split(sample.inputs, groups=sample.users)]
+    scores: dict[str, Any] = {}
+    with Progress(transient=True) as progress:
+        task = progress.add_task("the contest", total=len(candidates) * len(folds))
+        for candidate in candidates:
+            found = []
+            for fold in folds:
+                progress.update(task, description=f"cross-validating {candidate.name}")
+                found.append(_cross_validated(candidate, sample[fold[0]], sample[fold[1]], seed))
+                progress.advance(task)
+            scores[candidate.name] = _summary(np.array(found))
+    return {"scores": scores, "winners": {task: _winner(scores, task) for task in ("roc_auc", "r2")}}
+
+
+def _cross_validated(candidate: Candidate, train: Dataset, test: Dataset, seed: int) -> tuple[float, float]:
+    classifier = candidate.classifier(seed).fit(train.inputs, train.preferences)
+    regressor = candidate.regressor(seed).fit(train.inputs, train.engagement)
+    said = np.clip(regressor.predict(test.inputs), 0, 100)
+    left = ((test.engagement - said) ** 2).mean() / test.engagement.var()
+    return measure.mean_roc_auc(test.preferences, classifier.predict_proba(test.inputs)), float(1 - left)
+
+
+def _summary(found: NDArray[np.float64]) -> dict[str, dict[str, float]]:
+    """Mean and standard error over the folds, of both tasks."""
+    errors = found.std(axis=0, ddof=1) / np.sqrt(len(found))
     return {
-        "roc_auc": _roc_auc(used, probability),
-        "brier": _brier(used, probability),
-        "top1_hit_rate": _top1(used, probability),
-        "engagement_r2": float(r2_score(engaged, np.clip(regressor.predict(_logged(x)), 0, 100))),
-        "baselines": {
-            "popularity": {
-                "roc_auc": _roc_auc(used, popular),
-                "brier": _brier(used, popular),
-                "top1_hit_rate": _top1(used, popular),
-                "engagement_r2": float(r2_score(engaged, np.full_like(engaged, usual))),
-            },
-            "used_so_far": {"roc_auc": _roc_auc(used, so_far), "top1_hit_rate": _top1(used, so_far)},
-        },
+        name: {"mean": round(float(mean), 5), "error": round(float(error), 5)}
+        for name, mean, error in zip(("roc_auc", "r2"), found.mean(axis=0), errors, strict=True)
     }
 
 
-def _roc_auc(truth: Floats, score: Floats) -> dict[str, float]:
-    return {name: float(roc_auc_score(truth[:, i], score[:, i])) for i, name in enumerate(PRODUCT_FEATURES)}
+def _winner(scores: dict[str, Any], task: str) -> str:
+    best = max(scores.values(), key=lambda score: float(score[task]["mean"]))[task]
+    return next(name for name, score in scores.items() if score[task]["mean"] >= best["mean"] - best["error"])
 
 
-def _brier(truth: Floats, score: Floats) -> float:
-    return float(np.mean([brier_score_loss(truth[:, i], score[:, i]) for i in range(truth.shape[1])]))
+def fitted(past: Dataset, winners: dict[str, str], contract: Contract, seed: int) -> dict[str, Any]:
+    """The three heads, named and ordered as the outputs."""
+    classifier = _chosen((winners["roc_auc"],))[0].classifier(seed).fit(past.inputs, past.preferences)
+    regressor = _chosen((winners["r2"],))[0].regressor(seed).fit(past.inputs, past.engagement)
+    positions = tuple(contract.features.index(name) for name in contract.interests)
+    components = PCA(contract.components, svd_solver="full")
+    interests = make_pipeline(LogCounts(positions), StandardScaler(), components).fit(past.inputs)
+    heads = (exact_in_float32(classifier), exact_in_float32(regressor), interests)
+    return dict(zip(OUTPUTS, heads, strict=True))
 
 
-def _top1(truth: Floats, score: Floats) -> float:
-    """How often the feature put first is one that the user goes on to use."""
-    return float(truth[np.arange(len(truth)), score.argmax(axis=1)].mean())
+def _measured(
+    past: Dataset, holdout: Dataset, heads: dict[str, Any], expected: dict[str, Any], config: Config, seed: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """All figures on the holdout beside the baselines, and what only the plots need."""
+    weights = measure.resamples(holdout.users, config.training.interval_resamples, seed)
+    likes, said = expected["preferences"], np.clip(expected["engagement"][:, 0], 0, 100)
+    figures, auc = measure.classification(holdout.preferences, likes, holdout.labels, weights)
+    engaged, r2 = measure.regression(holdout.engagement, said, weights)
+    compared: dict[str, Any] = {}
+    for name, baseline in (("popularity", popularity), ("best_feature", best_feature)):
+        rival = baseline(_sample(past, config.training.contest_rows, seed), holdout)
+        its_figures, its_auc = measure.classification(holdout.preferences, rival.preferences, holdout.labels, weights)
+        its_engaged, its_r2 = measure.regression(holdout.engagement, rival.engagement, weights)
+        compared[name] = {"by": rival.by, "preferences": its_figures, "engagement": its_engaged}
+        compared[name] |= {"auc": its_auc, "r2": its_r2}
+    for task, figure, ours in (("auc", figures, auc), ("r2", engaged, r2)):
+        better = max((rival.pop(task) for rival in compared.values()), key=lambda sampled: float(sampled[0]))
+        figure["gain"] = measure.interval(ours - better)
+    metrics = {
+        "preferences": figures,
+        "engagement": engaged,
+        "baselines": compared,
+        "calibration": measure.calibration(holdout.preferences, likes),
+        "segments": _by_segment(holdout, likes),
+        "importance": _importance(_sample(holdout, IMPORTANCE_ROWS, seed), heads["preferences"], seed),
+        "interests_explain": [round(float(v), 4) for v in heads["interests"][-1].explained_variance_ratio_],
+    }
+    plots = {"truth": holdout.preferences, "likes": likes, "engagement": holdout.engagement, "said": said}
+    return metrics, plots | {"interests": expected["interests"], "labels": holdout.labels}
+
+
+def _sample(data: Dataset, rows: int, seed: int) -> Dataset:
+    if len(data) <= rows:
+        return data
+    return data[np.sort(np.random.default_rng(seed).choice(len(data), rows, replace=False))]
+
+
+def _by_segment(data: Dataset, likes: NDArray[np.float64]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for column in data.segments:
+        values = data.segments[column].to_numpy()
+        found[str(column)] = {}
+        for value, count in data.segments[column].value_counts().items():
+            if count >= SEGMENT_MIN:
+                mine = values == value
+                truth, said = data.preferences[mine], likes[mine]
+                brier = round(float(((truth - said) ** 2).mean()), 4)
+                auc = measure.interval([measure.mean_roc_auc(truth, said)])["value"]
+                found[str(column)][str(value) or "unknown"] = {"n": int(count), "roc_auc": auc, "brier": brier}
+    return found
+
+
+def _importance(data: Dataset, classifier: Any, seed: int) -> dict[str, float]:
+    """How much mean ROC-AUC a shuffled input costs (permutation importance: L. Breiman, Random Forests, 2001)."""
+    rng = np.random.default_rng(seed)
+
+    def auc(inputs: Floats) -> float:
+        return measure.mean_roc_auc(data.preferences, classifier.predict_proba(inputs))
+
+    whole = auc(data.inputs)
+    lost = {}
+    for i, name in enumerate(data.names):
+        shuffled = data.inputs.copy()
+        rng.shuffle(shuffled[:, i])
+        lost[name] = round(whole - auc(shuffled), 5)
+    return lost
+
+
+def _self_test(data: Dataset, expected: dict[str, Any], tolerance: float) -> dict[str, Any]:
+    """A few examples and what scikit-learn says of them: whoever loads the model asks it again."""
+    rows = np.linspace(0, len(data) - 1, SELF_TEST_ROWS).astype(int)
+    answers = {name: told[rows].tolist() for name, told in expected.items()}
+    limits = {name: tolerance * scale_of(name, told) for name, told in expected.items()}
+    return {"inputs": data.inputs[rows].tolist(), **answers, "tolerance": limits}

@@ -1,7 +1,8 @@
 """Deterministic bucketing: GrowthBook's hash version 2, so that results agree with its SDKs.
 
 ``n = fnv1a32(str(fnv1a32(seed + user_id))) % 10000 / 10000``, over UTF-8; a user is in a rollout of p percent when
-``n < p / 100``: raising p never moves out a user who was in.
+``n < p / 100``: raising p never moves out a user who was in. Exclusion groups are GrowthBook's namespaces:
+``n = fnv1a32(user_id + "__" + group) % 1000 / 1000``, in when ``low / 100 <= n < high / 100``.
 """
 
 
@@ -23,3 +24,13 @@ def in_rollout(seed: str, user_id: str | None, percent: float) -> bool:
     if percent >= 100:
         return True
     return isinstance(user_id, str) and bucket(seed, user_id) < percent / 100
+
+
+def in_group(name: str, user_id: str | None, low: float, high: float) -> bool:
+    """Whether the user is in that part of the exclusion group, by tenths of a percent; nobody unknown is."""
+    return isinstance(user_id, str) and round(low * 10) <= group_place(name, user_id) < round(high * 10)
+
+
+def group_place(name: str, user_id: str) -> int:
+    """The user's place in the group, 0 to 999."""
+    return fnv1a32(f"{user_id}__{name}") % 1000

@@ -1,15 +1,18 @@
 """Answers to leaves: for one user (bools) or for whole columns (boolean arrays), from one compiled test per leaf."""
 
+import json
 import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from numbers import Real
 from typing import Any as Anything
 
 import numpy as np
 
 from usher.rules.conditions import Leaf
-from usher.rules.fields import FIELDS
+from usher.rules.fields import Recent, field_of, recent_of
+from usher.rules.recent import count_recent, parse_recent
 
 Array = np.ndarray[Anything, Anything]
 Column = Array | Sequence[Anything]
@@ -20,7 +23,7 @@ Test = Callable[[Anything], Anything]
 def compile_test(leaf: Leaf) -> Test:
     """The test of a value that is not null and has the field's type."""
     value: Anything = leaf.value
-    numeric = FIELDS[leaf.field].kind in ("count", "number")
+    numeric = field_of(leaf.field).kind in ("count", "number")
     simple = {"eq": operator.eq, "ne": operator.ne, "lt": operator.lt, "le": operator.le}
     simple |= {"gt": operator.gt, "ge": operator.ge}
     if leaf.op in simple:
@@ -45,7 +48,7 @@ def known_value(field: str, value: Anything) -> Anything:
     """The value in the field's type, or None: nulls, NaN and values of another type are all unknown."""
     if value is None:
         return None
-    kind = FIELDS[field].kind
+    kind = field_of(field).kind
     if kind == "text":
         return value if isinstance(value, str) else None
     if kind == "bool":
@@ -57,16 +60,10 @@ def known_value(field: str, value: Anything) -> Anything:
     return None if math.isnan(number) else number
 
 
-def user_value(user: Mapping[str, Anything], field: str) -> Anything:
-    """A field of one user: ``feature_counts.analytics`` is a key of its own, or an entry of the map."""
-    if field in user:
-        return known_value(field, user[field])
-    prefix, _, name = field.partition(".")
-    return known_value(field, entry_of(prefix, name, user.get(prefix))) if name else None
-
-
 def entry_of(prefix: str, name: str, mapping: Anything) -> Anything:
     """An entry of a map; a feature missing from a known `feature_counts` was used 0 times."""
+    if prefix == "consent" and isinstance(mapping, str):
+        mapping = _parsed(mapping)
     if isinstance(mapping, list | tuple | np.ndarray):  # Arrow gives a map as pairs
         mapping = dict(mapping)
     if not isinstance(mapping, Mapping):
@@ -74,20 +71,61 @@ def entry_of(prefix: str, name: str, mapping: Anything) -> Anything:
     return mapping.get(name, 0 if prefix == "feature_counts" else None)
 
 
-def ask_user(leaf: Leaf, test: Test, user: Mapping[str, Anything]) -> bool:
-    """One user's answer to one leaf."""
-    known = user_value(user, leaf.field)
-    if leaf.op == "present":
-        return (known is not None) == leaf.value
-    return known is not None and bool(test(known))
+@lru_cache(1_000)
+def _parsed(text: str) -> Anything:
+    """The JSON of a consent column, of which there are few different ones; None where it is none."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+_UNASKED = object()
+
+
+class User:
+    """One user at one moment: the value of each field, looked up once."""
+
+    def __init__(self, fields: Mapping[str, Anything], at_ms: int) -> None:
+        self.fields = fields
+        self.at_ms = at_ms
+        self._values: dict[str, Anything] = {}
+        self._recent: Anything = _UNASKED
+
+    def value(self, field: str) -> Anything:
+        """``feature_counts.analytics`` is a key of its own, or an entry of the map; None if unknown."""
+        found = self._values.get(field, _UNASKED)
+        if found is _UNASKED:
+            found = self._values[field] = known_value(field, self._look_up(field))
+        return found
+
+    def ask(self, leaf: Leaf, test: Test) -> bool:
+        """The answer to one leaf."""
+        known = self.value(leaf.field)
+        if leaf.op == "present":
+            return (known is not None) == leaf.value
+        return known is not None and bool(test(known))
+
+    def _look_up(self, field: str) -> Anything:
+        if field in self.fields:
+            return self.fields[field]
+        prefix, _, name = field.partition(".")
+        if prefix != "recent":
+            return entry_of(prefix, name, self.fields.get(prefix)) if name else None
+        if self._recent is _UNASKED:
+            self._recent = parse_recent(self.fields.get("recent"))
+        asked = recent_of(field)
+        return None if self._recent is None or asked is None else count_recent(self._recent, asked, self.at_ms)
 
 
 class Columns:
     """The columns of a batch, each encoded once: numbers as floats, all others as codes into a few distinct values."""
 
-    def __init__(self, columns: Mapping[str, Column], rows: int) -> None:
+    def __init__(self, columns: Mapping[str, Column], rows: int, at_ms: Array | None = None) -> None:
         self.columns = columns
         self.rows = rows
+        self.at_ms = np.zeros(rows, dtype=np.int64) if at_ms is None else at_ms
+        self._recent: list[Mapping[str, Anything] | None] | None = None
         self._encoded: dict[str, tuple[Array, list[Anything] | None]] = {}
 
     def ask(self, leaf: Leaf, test: Test) -> Array:
@@ -112,7 +150,7 @@ class Columns:
 
     def _encode(self, field: str) -> tuple[Array, list[Anything] | None]:
         if field not in self._encoded:
-            numeric = FIELDS[field].kind in ("count", "number")
+            numeric = field_of(field).kind in ("count", "number")
             values = self._values(field, numeric)
             self._encoded[field] = (_numbers(field, values), None) if numeric else _codes(field, values)
         return self._encoded[field]
@@ -121,13 +159,23 @@ class Columns:
         if field in self.columns:
             return self.columns[field]
         prefix, _, name = field.partition(".")
+        asked = recent_of(field)
+        if asked is not None:
+            return self._counts(asked)
         if name and prefix in self.columns:
             missing = 0 if prefix == "feature_counts" else None
             column = self.columns[prefix]
             return [
-                entry.get(name, missing) if type(entry) is dict else entry_of(prefix, name, entry) for entry in column
+                entry.get(name, missing) if type(entry) is dict else entry_of(prefix, name, entry)
+                for entry in column
             ]
         return np.full(self.rows, math.nan) if numeric else [None] * self.rows
+
+    def _counts(self, asked: Recent) -> Column:
+        if self._recent is None:
+            self._recent = [parse_recent(value) for value in self.columns.get("recent", [None] * self.rows)]
+        rows = zip(self._recent, self.at_ms.tolist(), strict=True)
+        return [None if recent is None else count_recent(recent, asked, at_ms) for recent, at_ms in rows]
 
 
 _PLAIN = {int, float, type(None)}
@@ -144,14 +192,10 @@ def _numbers(field: str, values: Column) -> Array:
 
 
 def _codes(field: str, values: Column) -> tuple[Array, list[Anything]]:
-    index: dict[Anything, int] = {}
-    distinct: list[Anything] = []
-    codes = np.empty(len(values), dtype=np.intp)
-    for row, value in enumerate(values.tolist() if isinstance(values, np.ndarray) else values):
-        known = known_value(field, value)
-        code = index.get(known)
-        if code is None:
-            code = index[known] = len(distinct)
-            distinct.append(known)
-        codes[row] = code
-    return codes, distinct
+    rows = values.tolist() if isinstance(values, np.ndarray) else values
+    plain = bool if field_of(field).kind == "bool" else str
+    if not set(map(type, rows)) <= {plain, type(None)}:
+        rows = [known_value(field, value) for value in rows]
+    distinct = list(dict.fromkeys(rows))
+    index = {value: code for code, value in enumerate(distinct)}
+    return np.fromiter(map(index.__getitem__, rows), dtype=np.intp, count=len(rows)), distinct

@@ -27,8 +27,10 @@ class Compiler:
         if isinstance(condition, Not):
             inner = self.compile(condition.item)
             return lambda answers: inner(answers) ^ True
-        items = [self.compile(item) for item in condition.items]
-        return _any(items) if isinstance(condition, Any) else _all(items)
+        if isinstance(condition, Any):
+            return _any([self.compile(item) for item in condition.items])
+        leaves = [self._number(item) for item in condition.items if isinstance(item, Leaf)]
+        return _all(leaves, [self.compile(item) for item in condition.items if not isinstance(item, Leaf)])
 
     def _number(self, leaf: Leaf) -> int:
         key = (leaf, repr(leaf.value))  # 1 and True are equal, but ask different things
@@ -39,9 +41,15 @@ class Compiler:
         return self._numbers[key]
 
 
-def _all(items: list[Compiled]) -> Compiled:
+def _all(leaves: list[int], items: list[Compiled]) -> Compiled:
+    """Leaves first, and without a call for each: most conditions are a few of them, and one user waits for all."""
+
     def every(answers: Answers) -> Anything:
         answer: Anything = True
+        for number in leaves:
+            answer = answer & answers(number)
+            if answer is False:
+                return answer
         for item in items:
             answer = answer & item(answers)
             if answer is False:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from usher.rules.fields import recent_of
+
 Op = Literal["eq", "ne", "lt", "le", "gt", "ge", "between", "in", "starts_with", "ends_with", "contains", "present"]
 Scalar = str | float | int | bool
 Value = Scalar | tuple[Scalar, ...]
@@ -27,14 +29,15 @@ class Leaf:
     value: Value
 
     def __str__(self) -> str:
+        name = recent_of(self.field) or self.field
         if self.op == "present":
-            return f"{self.field} is {'known' if self.value else 'unknown'}"
+            return f"{name} is {'known' if self.value else 'unknown'}"
         if isinstance(self.value, tuple):
             parts = [str(part) for part in self.value]
             if self.op == "between":
-                return f"{parts[0]} ≤ {self.field} ≤ {parts[1]}"
-            return f"{self.field} in {', '.join(parts)}"
-        return f"{self.field} {_SIGNS.get(self.op, self.op.replace('_', ' '))} {self.value}"
+                return f"{parts[0]} ≤ {name} ≤ {parts[1]}"
+            return f"{name} in {', '.join(parts)}"
+        return f"{name} {_SIGNS.get(self.op, self.op.replace('_', ' '))} {self.value}"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,9 @@
 """The profile fields that a rule may ask about, each with its type and its possible values."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from usher.features import CONTINENTS, DEVICE_TYPES, LIFETIME_COUNTERS, PRODUCT_FEATURES, ROLLING_COUNTERS
@@ -43,7 +46,60 @@ def _declare() -> dict[str, Field]:
 
 
 FIELDS: dict[str, Field] = _declare()
-"""Every field by its name; ``feature_counts.*`` and ``preferences.*`` are entries of maps."""
+"""Every field of a fixed name; ``feature_counts.*`` and ``preferences.*`` are entries of maps."""
+
+CATEGORY = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+"""A category of `context.consent.categoryPreferences`, which each product names as it likes."""
+MAX_HOURS = 24 * 30
+"""`recent` reaches back so far."""
+
+
+def hours_of(period: object) -> int | None:
+    """``"7d"`` is 168, ``"12h"`` is 12; None for what is not 1 h to 30 d."""
+    found = re.fullmatch(r"([0-9]{1,3})([hd])", period) if isinstance(period, str) else None
+    hours = 0 if found is None else int(found[1]) * (24 if found[2] == "d" else 1)
+    return hours if 1 <= hours <= MAX_HOURS else None
+
+
+def period_of(hours: int) -> str:
+    """``168`` is ``"7d"``: the inverse of `hours_of`."""
+    return f"{hours // 24}d" if hours % 24 == 0 else f"{hours}h"
+
+
+@dataclass(frozen=True)
+class Recent:
+    """What a field ``recent.<event>|<detail>|<hours>h`` counts; every detail of the event where it is empty."""
+
+    event: str
+    detail: str
+    hours: int
+
+    @property
+    def name(self) -> str:
+        return f"recent.{self.event}|{self.detail}|{self.hours}h"
+
+    def __str__(self) -> str:
+        return f"{' '.join(filter(None, (self.event, self.detail)))} in the last {period_of(self.hours)}"
+
+
+@lru_cache(10_000)
+def field_of(name: str) -> Field:
+    """The field of that name: declared, ``consent.<category>``, or a count over the last hours; else `KeyError`."""
+    if name in FIELDS:
+        return FIELDS[name]
+    if name.startswith("consent.") and CATEGORY.match(name.removeprefix("consent.")):
+        return Field(name, "bool")
+    if recent_of(name) is not None:
+        return Field(name, "count")
+    raise KeyError(name)
+
+
+@lru_cache(10_000)
+def recent_of(name: str) -> Recent | None:
+    """What the field counts, if it is a count over the last hours."""
+    found = re.fullmatch(r"recent\.([^|]+)\|(.*)\|([0-9]+)h", name, re.DOTALL)
+    return Recent(found[1], found[2], int(found[3])) if found else None
+
 
 EVENT_COUNTERS = {
     "Page Viewed": "pages_viewed",
@@ -53,3 +109,17 @@ EVENT_COUNTERS = {
     "Content Clicked": "content_clicked",
 }
 """What ``did: {event: ...}`` counts."""
+
+RECENT_EVENTS: Mapping[str, str] = {
+    "Signed Up": "",
+    "Onboarding Step Viewed": "step",
+    "Onboarding Step Completed": "step",
+    "Onboarding Step Skipped": "step",
+    "Onboarding Completed": "",
+    "Feature Used": "feature",
+    "Content Shown": "content",
+    "Content Clicked": "content",
+    "Content Dismissed": "content",
+    "Feedback Submitted": "",
+}
+"""What ``did: {event: ..., within: 7d}`` counts by the hour, and what its detail is called."""

@@ -1,13 +1,14 @@
 """From the YAML of `when:` to the typed condition tree; everything wrong is a sentence with a remedy."""
 
 import difflib
+import re
 from collections.abc import Callable
 from typing import Any as Anything
 from typing import cast
 
-from usher.features import PRODUCT_FEATURES
+from usher.features import ONBOARDING_STEPS, PRODUCT_FEATURES
 from usher.rules.conditions import ALL_OPS, ORDER_OPS, TEXT_OPS, All, Any, Condition, Leaf, Not, Op, Scalar
-from usher.rules.fields import EVENT_COUNTERS, FIELDS, Field
+from usher.rules.fields import CATEGORY, EVENT_COUNTERS, FIELDS, RECENT_EVENTS, Field, Recent, field_of, hours_of
 from usher.rules.places import continent_code, country_code
 from usher.rules.problems import Problem
 from usher.rules.yamltree import Path_, Tree
@@ -29,6 +30,8 @@ class ConditionParser:
 
     def parse(self, data: Anything, path: Path_) -> Condition:
         """A mapping of questions, all of which must hold."""
+        if self.leaves > MAX_LEAVES:
+            return _NEVER  # that is said once, and enough
         if not isinstance(data, dict) or not data:
             return self._bad(path, "a condition must be a mapping of fields", "write e.g. `country: DE`.")
         items = [self._entry(str(key), value, (*path, key)) for key, value in data.items()]
@@ -50,9 +53,16 @@ class ConditionParser:
         }
         if key in sugar:
             return sugar[key](value, path)
+        if key.startswith("consent."):
+            return self._consent(key, value, path)
         if key not in FIELDS:
             return self._bad(path, f"'{key}' is not a field of the profile", _meant(key, [*FIELDS, *_SUGAR]))
         return self._field(FIELDS[key], value, path)
+
+    def _consent(self, key: str, value: Anything, path: Path_) -> Condition:
+        if not CATEGORY.match(key.removeprefix("consent.")):
+            return self._bad(path, f"'{key}' is not a category of consent", "write e.g. `consent.advertising: true`.")
+        return self._field(field_of(key), value, path)
 
     def _field(self, field: Field, value: Anything, path: Path_) -> Condition:
         if isinstance(value, list):
@@ -97,8 +107,10 @@ class ConditionParser:
             return _NEVER
         if op == "between" and cast(float, known[0]) > cast(float, known[1]):
             return self._bad(path, f"no number is between {known[0]} and {known[1]}", "write the low end first.")
-        unique = known if op == "between" else tuple(sorted(set(known), key=str))
-        return Leaf(field.name, op, unique)
+        if op == "between":
+            return Leaf(field.name, op, known)
+        unique = tuple(sorted(set(known), key=str))
+        return Leaf(field.name, op, unique) if len(unique) > 1 else Leaf(field.name, "eq", unique[0])
 
     def _scalar(self, field: Field, value: Anything, path: Path_, whole: bool) -> Scalar | None:
         """The value in the field's type, or None after a problem; `whole` is false for a part of a text."""
@@ -137,30 +149,54 @@ class ConditionParser:
         return value
 
     def _did(self, value: Anything, path: Path_) -> Condition:
-        keys = {"event", "feature", "at_least", "within"}
-        if not isinstance(value, dict) or set(value) - keys or ("event" in value) == ("feature" in value):
-            return self._bad(
-                path, "`did` needs one of feature, event", "write `did: {feature: analytics, at_least: 2}`."
-            )
-        if "feature" in value:
-            if value["feature"] not in PRODUCT_FEATURES:
-                return self._bad(
-                    path, f"'{value['feature']}' is not a feature", _meant(value["feature"], PRODUCT_FEATURES)
-                )
-            if "within" in value:
-                return self._bad(path, "uses of one feature are counted for life only", "drop `within`.")
-            name = f"feature_counts.{value['feature']}"
-        else:
-            if value["event"] not in EVENT_COUNTERS:
-                return self._bad(path, f"'{value['event']}' is not counted", _meant(value["event"], EVENT_COUNTERS))
-            name = EVENT_COUNTERS[value["event"]]
-            if value.get("within", "30m") != "30m":
-                return self._bad(path, f"'{value['within']}' is not counted", "write `within: 30m` or drop it.")
-            name += "_30m" if "within" in value else ""
+        asked = set(value) if isinstance(value, dict) else set()
+        details = [key for key in ("feature", "step", "content") if key in asked]
+        known = asked <= {"event", "at_least", "within", *details}
+        if not known or len(details) > 1 or not asked & {"event", "feature"}:
+            remedy = "write `did: {feature: analytics, at_least: 2}` or `did: {event: Content Clicked, within: 7d}`."
+            return self._bad(path, "`did` needs feature, or event with at most one of feature, step, content", remedy)
+        event, detail = value.get("event", "Feature Used"), details[0] if details else ""
+        if event not in (*EVENT_COUNTERS, *RECENT_EVENTS):
+            return self._bad(path, f"'{event}' is not counted", _meant(event, {**EVENT_COUNTERS, **RECENT_EVENTS}))
+        if detail and RECENT_EVENTS.get(event) != detail:
+            return self._bad(path, f"'{event}' has no {detail}", "drop it.")
+        if detail and not self._known_detail(detail, value[detail], path):
+            return _NEVER
+        field = self._counted(event, value[detail] if detail else "", value.get("within"), path)
+        if field is None:
+            return _NEVER
         at_least = value.get("at_least", 1)
         if at_least == 0 and not isinstance(at_least, bool):
             return self._bad((*path, "at_least"), "everyone did it at least 0 times", "write 1 or more.")
-        return self._leaf(FIELDS[name], "ge", at_least, (*path, "at_least"))
+        return self._leaf(field, "ge", at_least, (*path, "at_least"))
+
+    def _known_detail(self, detail: str, name: Anything, path: Path_) -> bool:
+        known = {"feature": PRODUCT_FEATURES, "step": ONBOARDING_STEPS}.get(detail)
+        if known is not None and name not in known:
+            self._bad(path, f"'{name}' is not a {detail}", _meant(name, known))
+        elif known is None and (not isinstance(name, str) or not re.fullmatch("[a-z0-9][a-z0-9_]{0,99}", name)):
+            self._bad(path, f"{name!r} is not the id of a content", "write the id as in content/content.yaml.")
+        else:
+            return True
+        return False
+
+    def _counted(self, event: str, detail: str, within: Anything, path: Path_) -> Field | None:
+        """The field that counts it: for life, in 30 minutes, or in the last hours."""
+        if within is None:
+            if event == "Feature Used" and detail:
+                return FIELDS[f"feature_counts.{detail}"]
+            if event in EVENT_COUNTERS and not detail:
+                return FIELDS[EVENT_COUNTERS[event]]
+            self._bad(path, f"'{event}' is counted for 30 days only", "add e.g. `within: 30d`.")
+        elif within == "30m" and event in EVENT_COUNTERS and not detail:
+            return FIELDS[f"{EVENT_COUNTERS[event]}_30m"]
+        elif (hours := hours_of(within)) is None:
+            self._bad(path, f"'{within}' is not counted", "write `within: 7d`: 1h to 30d (or 30m, without a detail).")
+        elif event not in RECENT_EVENTS:
+            self._bad(path, f"'{event}' is not counted by the hour", "write `within: 30m`, or drop it.")
+        else:
+            return field_of(Recent(event, detail, hours).name)
+        return None
 
     def _prefers(self, value: Anything, path: Path_) -> Condition:
         if not isinstance(value, dict) or set(value) != {"feature", "at_least"}:

@@ -25,3 +25,7 @@ class RulesError(Exception):
         if len(self.problems) > 50:
             shown.append(f"... and {len(self.problems) - 50} more.")
         super().__init__("\n".join(shown))
+
+
+class PublishError(Exception):
+    """Nothing was published; the text says why and what to do."""

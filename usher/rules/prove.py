@@ -1,46 +1,31 @@
 """Proofs about a bundle, by z3: contradictory, shadowed, conflict, gap, duplicate, redundant; each with a witness.
 
-Fields are taken as independent of each other (a country does not imply its continent), and any may be null.
-Every witness is asked of the evaluator again; what z3 or that check cannot settle is said to be undecided.
+Users are those the job can make (`usher.rules.guess` lists what always holds of them); any field may be null.
+Every witness, guessed or found by z3, is asked of the evaluator; what is not settled is said to be undecided.
 """
 
 import itertools
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any as Anything
-from typing import Literal
 
 import z3
 
-from usher.features import SLOTS
-from usher.rules.bucket import in_rollout
 from usher.rules.bundle import Bundle
-from usher.rules.conditions import All, Condition, Leaf
+from usher.rules.columns import User
+from usher.rules.compiled import Compiler
+from usher.rules.conditions import All, Condition, Leaf, Not
 from usher.rules.encode import Encoder
+from usher.rules.findings import Finding, Kind
+from usher.rules.guess import guess
 from usher.rules.model import Rule
+from usher.rules.overlap import may_overlap
 
-Kind = Literal["contradictory", "shadowed", "conflict", "gap", "duplicate", "redundant", "example", "undecided"]
-_WARNINGS = ("duplicate", "redundant")
-_USER_IDS = 20_000
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One verdict; `witness` is a user (with `at_ms`) who shows it, where there can be one."""
-
-    kind: Kind
-    slot: str
-    rules: tuple[str, ...]
-    sentence: str
-    witness: dict[str, Anything] | None = None
-    at_ms: int | None = None
-    file: str = ""
-    line: int = 0
-    severity: Literal["error", "warning"] = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "severity", "warning" if self.kind in _WARNINGS else "error")
+Fields = dict[str, Anything]
+Shows = Callable[[Fields, int], bool]
+"""Whether a user at a moment shows what was asked for."""
 
 
 @dataclass(frozen=True)
@@ -48,39 +33,50 @@ class _Answer:
     """Unsatisfiable (`sat` False), satisfied by a checked witness (True), or not settled (None)."""
 
     sat: bool | None
-    user: dict[str, Anything] = field(default_factory=dict)
+    user: Fields = field(default_factory=dict)
     at_ms: int = 0
 
 
-class Prover:
-    """Asks z3 about the slots of one bundle, within a time for each question and one for all."""
+class _TimeIsOverError(Exception):
+    """The time for all questions is over."""
 
-    def __init__(self, bundle: Bundle, question_ms: int = 2_000, total_s: float = 60.0) -> None:
+
+class Prover:
+    """Asks about the slots of one bundle, within a time for each question and one for all."""
+
+    def __init__(self, bundle: Bundle, question_ms: int = 10_000, total_s: float = 60.0) -> None:
         self.bundle = bundle
         self.question_ms = question_ms
-        self._met: dict[str, dict[str, Anything]] = {}
         self.deadline = time.monotonic() + total_s
+        self._met: dict[str, _Answer] = {}
 
     def prove(self) -> list[Finding]:
         """Every finding: examples that fail, then slot by slot in the order of the rules."""
         found = list(self._examples())
-        for slot in SLOTS[:3]:
-            found += self._slot(slot, self.bundle.slots.get(slot, []))
+        for slot, rules in self.bundle.slots.items():
+            found += self._slot(slot, rules)
         return found
 
     def _examples(self) -> Iterator[Finding]:
         for rule in self.bundle.rules.values():
             for example in rule.examples:
-                got = self.bundle.decide_one(example.user, rule.start_ms)[rule.slot]
+                got = self.bundle.decide_one(example.user, example.at_ms)[rule.slot]
                 if got.content_id != example.expect:
                     what = f"Rule '{rule.id}': its example expects '{example.expect}' and gets '{got.content_id}'"
                     sentence = f"{what} by rule '{got.rule_id}'."
                     user = dict(example.user)
                     yield Finding(
-                        "example", rule.slot, (rule.id,), sentence, user, rule.start_ms, rule.file, example.line
+                        "example", rule.slot, (rule.id,), sentence, user, example.at_ms, rule.file, example.line
                     )
 
     def _slot(self, slot: str, rules: list[Rule]) -> Iterator[Finding]:
+        try:
+            yield from self._all_of(slot, rules)
+        except _TimeIsOverError:
+            sentence = f"Slot '{slot}': the time was over before its {len(rules)} rules were compared; give it more."
+            yield Finding("undecided", slot, (), sentence)
+
+    def _all_of(self, slot: str, rules: list[Rule]) -> Iterator[Finding]:
         alive = []
         for rule in rules:
             finding = self._contradictory(rule)
@@ -91,120 +87,159 @@ class Prover:
         for rule in alive:
             yield from self._shadowed(rule, [other for other in alive if other.priority > rule.priority])
             yield from self._redundant(rule)
-        for one, two in itertools.combinations(alive, 2):
-            yield from self._duplicate(one, two)
-            if one.priority == two.priority and one.content != two.content:
-                yield from self._conflict(one, two, [other for other in alive if other.priority > one.priority])
+        yield from self._duplicates(alive)
+        for priority, several in itertools.groupby(alive, key=lambda rule: rule.priority):
+            higher = [other for other in alive if other.priority > priority]
+            for one, two in itertools.combinations(several, 2):
+                yield from self._conflict(one, two, higher)
         yield from self._gap(slot, alive)
 
     def _contradictory(self, rule: Rule) -> Finding | None:
-        encoder = Encoder()
-        answer = self._ask(encoder, [encoder.condition(rule.when)], meets=(rule,))
+        def shows(user: Fields, at_ms: int) -> bool:
+            return self.bundle.meets(rule, user, at_ms)
+
+        at_ms = _on(rule)
+        answer = self._ask(shows, [guess(rule.asks, at_ms)], lambda z: [z.condition(rule.asks)], at_ms)
         if answer.sat:
-            self._met[rule.id] = answer.user
+            self._met[rule.id] = answer
             return None
-        sentence = f"Rule '{rule.id}': no user meets its condition ({rule.when})."
+        sentence = f"Rule '{rule.id}': no user meets its condition ({rule.asks})."
         return self._finding("contradictory", rule.slot, (rule,), sentence, answer, wanted=False)
 
     def _shadowed(self, rule: Rule, higher: list[Rule]) -> Iterator[Finding]:
-        higher = [other for other in higher if other.rollout >= 100 and _may_overlap(rule.when, other.when)]
+        higher = [other for other in higher if other.certain and may_overlap(rule.when, other.when)]
         if not higher or rule.rollout <= 0:
             return
-        encoder = Encoder()
-        free = [z3.Not(encoder.takes_surely(other)) for other in higher]
-        answer = self._ask(encoder, [encoder.takes(rule), *free], takes=(rule,), not_takes=tuple(higher))
+        answer = self._escapes(rule, higher)
         if not answer.sat:
             takers = self._takers(rule, higher) if answer.sat is False else higher
             names = ", ".join(f"'{other.id}'" for other in takers)
             sentence = f"Rule '{rule.id}': every user of it is taken by rules of higher priority ({names})."
             yield self._finding("shadowed", rule.slot, (rule, *takers), sentence, answer, wanted=False)
 
+    def _escapes(self, rule: Rule, higher: list[Rule]) -> _Answer:
+        """Whether a user of the rule is taken by none of `higher`."""
+
+        def shows(user: Fields, at_ms: int) -> bool:
+            return self._takes(rule, user, at_ms) and not any(self._takes(one, user, at_ms) for one in higher)
+
+        met = self._met.get(rule.id, _Answer(None))
+        return self._ask(
+            shows, [met.user], lambda z: [z.takes(rule), *(z3.Not(z.takes_surely(one)) for one in higher)], met.at_ms
+        )
+
     def _takers(self, rule: Rule, higher: list[Rule]) -> list[Rule]:
         """A smallest set of rules that still shadows, found by leaving out one after the other."""
-        needed = [other for other in higher if other.rollout >= 100]
-        for other in list(needed):
+        needed = higher
+        for other in higher:
             rest = [item for item in needed if item is not other]
-            encoder = Encoder()
-            free = [z3.Not(encoder.takes_surely(item)) for item in rest]
-            if rest and self._ask(encoder, [encoder.takes(rule), *free], check=False).sat is False:
+            if rest and self._escapes(rule, rest).sat is False:
                 needed = rest
         return needed
 
     def _conflict(self, one: Rule, two: Rule, higher: list[Rule]) -> Iterator[Finding]:
-        if not _may_overlap(one.when, two.when):
+        if one.content == two.content or not may_overlap(one.when, two.when):
             return
-        higher = [other for other in higher if _may_overlap(one.when, other.when)]
-        encoder = Encoder()
-        free = [z3.Not(encoder.takes_surely(other)) for other in higher]
-        questions = [encoder.takes(one), encoder.takes(two), *free]
-        answer = self._ask(encoder, questions, takes=(one, two), not_takes=tuple(higher))
+        higher = [other for other in higher if may_overlap(one.when, other.when) and may_overlap(two.when, other.when)]
+
+        def shows(user: Fields, at_ms: int) -> bool:
+            both = self._takes(one, user, at_ms) and self._takes(two, user, at_ms)
+            return both and not any(self._takes(other, user, at_ms) for other in higher)
+
+        def questions(z: Encoder) -> list[Anything]:
+            return [z.takes(one), z.takes(two), *(z3.Not(z.takes(other)) for other in higher)]
+
+        at_ms = max(_on(one), _on(two))
+        answer = self._ask(shows, [guess(All((one.asks, two.asks)), at_ms)], questions, at_ms)
         if answer.sat is not False:
             same = f"have priority {one.priority} and a user in common"
             sentence = f"Rules '{one.id}' ({one.content}) and '{two.id}' ({two.content}) {same}."
             yield self._finding("conflict", one.slot, (one, two), sentence, answer, wanted=True)
 
     def _gap(self, slot: str, rules: list[Rule]) -> Iterator[Finding]:
-        answer = self._known_gap(rules)
-        if not answer.sat:
-            encoder = Encoder()
-            questions = [z3.Not(encoder.takes_surely(rule)) for rule in rules]
-            answer = self._ask(encoder, questions, not_takes=tuple(rules))
+        def shows(user: Fields, at_ms: int) -> bool:
+            return not any(self._takes(rule, user, at_ms) for rule in rules)
+
+        answer = self._ask(shows, [{}], lambda z: [z3.Not(z.takes(rule)) for rule in rules])
         if answer.sat is not False:
             sentence = f"Slot '{slot}': no rule takes this user, and it has no default; add a rule without `when`."
             yield self._finding("gap", slot, (), sentence, answer, wanted=True)
 
-    def _known_gap(self, rules: list[Rule]) -> _Answer:
-        """Whether a user of whom nothing is known is in the gap: the commonest one, found without z3."""
-        surely = [rule for rule in rules if rule.rollout >= 100]
-        return _Answer(not any(self.bundle.takes(rule, {}, 0) for rule in surely))
+    def _duplicates(self, rules: list[Rule]) -> Iterator[Finding]:
+        """Pairs that show one content to the same users; compared are those that no user met so far tells apart."""
+        people = [(met.user, met.at_ms) for met in self._met.values()]
+        alike: dict[tuple[Anything, ...], list[Rule]] = defaultdict(list)
+        for rule, met in zip(rules, self.bundle.meets_each(rules, people), strict=True):
+            if rule.rollout >= 100:  # in part, each rule is rolled out to users of its own
+                alike[rule.content, rule.start_ms, rule.end_ms, rule.cap, rule.group, met.tobytes()].append(rule)
+        for several in alike.values():
+            different: list[Rule] = []
+            for rule in several:
+                found = next(filter(None, (self._duplicate(one, rule) for one in different)), None)
+                if found is None:
+                    different.append(rule)
+                else:
+                    yield found
 
-    def _duplicate(self, one: Rule, two: Rule) -> Iterator[Finding]:
-        if one.content != two.content or _dates(one) != _dates(two) or one.rollout != two.rollout:
-            return
-        if self._met.get(one.id) is not None and not self.bundle.meets(two, self._met[one.id]):
-            return  # the user who meets one shows that they differ: no need to ask z3
-        encoder = Encoder()
-        differ = z3.Xor(encoder.condition(one.when), encoder.condition(two.when))
-        if self._ask(encoder, [differ], check=False).sat is False:
-            sentence = f"Rules '{one.id}' and '{two.id}' show '{one.content}' to the same users; drop one."
-            yield self._finding("duplicate", one.slot, (one, two), sentence, _Answer(False), wanted=False)
+    def _duplicate(self, one: Rule, two: Rule) -> Finding | None:
+        answer = self._differ(one.asks, two.asks, [])
+        if answer.sat:
+            return None
+        sentence = f"Rules '{one.id}' and '{two.id}' show '{one.content}' to the same users; drop one."
+        return self._finding("duplicate", one.slot, (one, two), sentence, answer, wanted=False)
 
     def _redundant(self, rule: Rule) -> Iterator[Finding]:
-        items = rule.when.items if isinstance(rule.when, All) else ()
-        for item in items if len(items) > 1 else ():
-            encoder = Encoder()
-            rest = [encoder.condition(other) for other in items if other is not item]
-            if self._ask(encoder, [*rest, z3.Not(encoder.condition(item))], check=False).sat is False:
-                sentence = f"Rule '{rule.id}': '{item}' follows from the rest of its condition; drop it."
-                yield self._finding("redundant", rule.slot, (rule,), sentence, _Answer(False), wanted=False)
+        """Parts that can be dropped one after the other, and all of them together."""
+        condition, droppable = rule.when, _droppable(rule.when)
+        while (found := next(droppable, None)) is not None:
+            item, rest = found
+            wishes = (rest, condition, item, Not(item), All((rest, Not(item))), All((Not(rest), item)))
+            answer = self._differ(condition, rest, [guess(wish, 0) for wish in wishes])
+            if not answer.sat:
+                sentence = f"Rule '{rule.id}': its condition means the same without '{item}'; drop it."
+                yield self._finding("redundant", rule.slot, (rule,), sentence, answer, wanted=False)
+            if answer.sat is False:
+                condition, droppable = rest, _droppable(rest)
+
+    def _differ(self, one: Condition, two: Condition, guesses: Iterable[Fields | None]) -> _Answer:
+        """Whether a user meets just one of the two conditions."""
+        compiler = Compiler()
+        first, second = compiler.compile(one), compiler.compile(two)
+
+        def shows(fields: Fields, at_ms: int) -> bool:
+            user = User(fields, at_ms)
+            answers = [user.ask(leaf, test) for leaf, test in zip(compiler.leaves, compiler.tests, strict=True)]
+            return bool(first(answers.__getitem__)) != bool(second(answers.__getitem__))
+
+        return self._ask(shows, guesses, lambda z: [z3.Xor(z.condition(one), z.condition(two))])
+
+    def _takes(self, rule: Rule, user: Fields, at_ms: int) -> bool:
+        return self.bundle.takes(rule, user, at_ms)
 
     def _ask(
         self,
-        encoder: Encoder,
-        questions: list[Anything],
-        meets: tuple[Rule, ...] = (),
-        takes: tuple[Rule, ...] = (),
-        not_takes: tuple[Rule, ...] = (),
-        check: bool = True,
+        shows: Shows,
+        guesses: Iterable[Fields | None],
+        questions: Callable[[Encoder], list[Anything]],
+        at_ms: int = 0,
     ) -> _Answer:
+        """Whether some user `shows` it: one of the guesses, or one that z3 finds; z3 alone says that there is none."""
         left_ms = int((self.deadline - time.monotonic()) * 1000)
         if left_ms <= 0:
-            return _Answer(None)
-        solver = z3.Solver()
+            raise _TimeIsOverError
+        for user in guesses:
+            if user is not None and shows(user, at_ms):
+                return _Answer(True, user, at_ms)
+        encoder, solver = Encoder(self.bundle.holdout), z3.Solver()
         solver.set("timeout", min(self.question_ms, left_ms))
-        solver.add(*encoder.always, *questions)
+        asked = questions(encoder)
+        solver.add(*encoder.always(), *asked)
         result = solver.check()
-        if result == z3.unsat:
-            return _Answer(False)
-        if result != z3.sat or not check:
-            return _Answer(None if result != z3.sat else True)
-        user, at_ms = encoder.user(solver.model()), encoder.at_ms(solver.model())
-        _give_id(user, [(self.bundle.rules[name], wanted) for name, wanted in encoder.rollouts(solver.model()).items()])
-        surely = [rule for rule in not_takes if rule.rollout >= 100]
-        right = all(self.bundle.meets(rule, user) for rule in meets)
-        right = right and all(self.bundle.takes(rule, user, at_ms) for rule in takes)
-        right = right and not any(self.bundle.takes(rule, user, at_ms) for rule in surely)
-        return _Answer(True if right else None, user, at_ms)
+        if result != z3.sat:
+            return _Answer(False if result == z3.unsat else None)
+        model = solver.model()
+        answer = _Answer(True, encoder.user(model), encoder.at_ms(model))
+        return answer if shows(answer.user, answer.at_ms) else _Answer(None)
 
     def _finding(
         self, kind: Kind, slot: str, rules: tuple[Rule, ...], sentence: str, answer: _Answer, wanted: bool
@@ -213,35 +248,29 @@ class Prover:
         file, line = (rules[0].file, rules[0].line) if rules else ("", 0)
         if answer.sat is None:
             sentence = f"Undecided whether {kind}: {sentence}"
-            return Finding("undecided", slot, names, sentence, file=file, line=line)
+            return Finding("undecided", slot, names, sentence, None, None, file, line, kind)
         witness, at_ms = (answer.user, answer.at_ms) if wanted else (None, None)
         return Finding(kind, slot, names, sentence, witness, at_ms, file, line)
 
 
-def prove(bundle: Bundle, question_ms: int = 2_000, total_s: float = 60.0) -> list[Finding]:
+def prove(bundle: Bundle, question_ms: int = 10_000, total_s: float = 60.0) -> list[Finding]:
     """Every finding about the bundle; empty means proven free of them."""
     return Prover(bundle, question_ms, total_s).prove()
 
 
-def _give_id(user: dict[str, Anything], rollouts: list[tuple[Rule, bool]]) -> None:
-    """Give the user an id that is in and out of the partial rollouts as wanted, if one is soon found."""
-    for number in range(_USER_IDS if rollouts else 0):
-        name = f"user-{number}"
-        if all(in_rollout(rule.id, name, rule.rollout) == wanted for rule, wanted in rollouts):
-            user["user_id"] = name
-            return
+def _droppable(condition: Condition) -> Iterator[tuple[Condition, Condition]]:
+    """Each part of an `all` or `any`, however deep, and the whole condition without it."""
+    if isinstance(condition, Not):
+        yield from ((item, Not(rest)) for item, rest in _droppable(condition.item))
+    elif not isinstance(condition, Leaf):
+        several = type(condition)
+        for number, item in enumerate(condition.items):
+            before, after = condition.items[:number], condition.items[number + 1 :]
+            if before or after:
+                yield item, several((*before, *after))
+            yield from ((part, several((*before, rest, *after))) for part, rest in _droppable(item))
 
 
-def _may_overlap(one: Condition, two: Condition) -> bool:
-    """Quickly false for conditions that ask for different values of one field."""
-    wanted = {leaf.field: leaf.value for leaf in _conjuncts(one) if leaf.op == "eq"}
-    return all(wanted.get(leaf.field, leaf.value) == leaf.value for leaf in _conjuncts(two) if leaf.op == "eq")
-
-
-def _conjuncts(condition: Condition) -> list[Leaf]:
-    items = condition.items if isinstance(condition, All) else (condition,)
-    return [item for item in items if isinstance(item, Leaf)]
-
-
-def _dates(rule: Rule) -> tuple[int | None, int | None]:
-    return rule.start_ms, rule.end_ms
+def _on(rule: Rule) -> int:
+    """A moment at which the rule is on."""
+    return rule.start_ms if rule.start_ms is not None else min(0, (rule.end_ms or 1) - 1)

@@ -3,34 +3,46 @@
 import json
 from typing import Any
 
-from usher.features import PRODUCT_FEATURES, SLOTS
-from usher.rules.fields import EVENT_COUNTERS, FIELDS, Field
+from usher.features import ONBOARDING_STEPS, PRODUCT_FEATURES
+from usher.rules.fields import EVENT_COUNTERS, FIELDS, RECENT_EVENTS, Field
+from usher.rules.model import RULE_SLOTS
 from usher.rules.places import CONTINENT_NAMES, COUNTRY_NAMES
+
+_PERIOD = "^[0-9]{1,3}[hd]$"
 
 
 def build() -> dict[str, Any]:
     """The schema; an editor completes fields, operators and values from it."""
     condition = {"$ref": "#/$defs/condition"}
     text = {"type": "string"}
+    name = {"type": "string", "pattern": "^[a-z0-9][a-z0-9_]{0,99}$"}
+    percent = {"type": "number", "minimum": 0, "maximum": 100}
+    within = {"type": "string", "pattern": _PERIOD, "description": "hours or days, 1h to 30d"}
+    part = {"type": "array", "items": percent, "minItems": 2, "maxItems": 2}
+    example = {"user": {"type": "object"}, "expect": {"type": ["string", "null"]}, "at": text}
     rule = {
-        "id": {"type": "string", "pattern": "^[a-z0-9][a-z0-9_]{0,99}$"},
-        "slot": {"enum": list(SLOTS[:3])},
+        "id": name,
+        "slot": {**name, "examples": list(RULE_SLOTS), "description": "one that ships, or is declared in `slots`"},
         "priority": {"type": "integer", "minimum": 0, "maximum": 1000, "description": "greater goes first"},
         "when": condition,
         "content": {"type": "string", "description": "an id of content/content.yaml"},
         "start": {"type": "string", "description": "ISO 8601, UTC unless it says otherwise; included"},
         "end": {"type": "string", "description": "ISO 8601; not included"},
-        "rollout": {"type": "number", "minimum": 0, "maximum": 100},
+        "rollout": percent,
+        "cap": _closed({"times": {"type": "integer", "minimum": 1}, "within": within}, ["times", "within"]),
+        "group": _closed({"name": name, "part": part}, ["name", "part"]),
         "owner": text,
-        "examples": {
-            "type": "array",
-            "items": _closed({"user": {"type": "object"}, "expect": text}, ["user", "expect"]),
-        },
+        "examples": {"type": "array", "items": _closed(example, ["user", "expect"])},
+    }
+    file = {
+        "rules": {"type": "array", "items": _closed(rule, ["id", "slot", "content"])},
+        "slots": {"type": "array", "items": name, "description": "instead of those that ship"},
+        "holdout": _closed({"percent": percent, "seed": name}, ["percent"]),
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Usher rules",
-        **_closed({"rules": {"type": "array", "items": _closed(rule, ["id", "slot", "content"])}}, ["rules"]),
+        **_closed(file, []),
         "$defs": {"condition": _condition(condition)},
     }
 
@@ -39,23 +51,28 @@ def _condition(condition: dict[str, str]) -> dict[str, Any]:
     several = {"type": "array", "minItems": 1, "items": condition}
     at_least = {"type": "integer", "minimum": 1}
     feature = {"enum": list(PRODUCT_FEATURES)}
-    used = _closed({"feature": feature, "at_least": at_least}, ["feature"])
-    did = _closed(
-        {"event": {"enum": list(EVENT_COUNTERS)}, "at_least": at_least, "within": {"const": "30m"}}, ["event"]
-    )
+    did = {
+        "event": {"enum": sorted({*EVENT_COUNTERS, *RECENT_EVENTS})},
+        "feature": feature,
+        "step": {"enum": list(ONBOARDING_STEPS)},
+        "content": {"type": "string"},
+        "at_least": at_least,
+        "within": {"anyOf": [{"const": "30m"}, {"type": "string", "pattern": _PERIOD}]},
+    }
     probability = {"type": "number", "minimum": 0, "maximum": 1}
     place = {"type": "string", "examples": [name.title() for name in (*CONTINENT_NAMES, *COUNTRY_NAMES)]}
     properties = {
         "all": several,
         "any": several,
         "not": condition,
-        "did": {"anyOf": [used, did]},
+        "did": {**_closed(did, []), "anyOf": [{"required": ["event"]}, {"required": ["feature"]}]},
         "prefers": _closed({"feature": feature, "at_least": probability}, ["feature", "at_least"]),
         "location": {"anyOf": [place, {"type": "array", "minItems": 1, "items": place}]},
         "language": {"type": "string"},
         **{name: _field(field) for name, field in FIELDS.items()},
     }
-    return {**_closed(properties, []), "minProperties": 1}
+    consent = {"^consent\\.[A-Za-z0-9_-]{1,64}$": _field(Field("consent", "bool"))}
+    return {**_closed(properties, []), "patternProperties": consent, "minProperties": 1}
 
 
 def _field(field: Field) -> dict[str, Any]:

@@ -39,15 +39,24 @@ class Tree:
 
 def read(path: Path, name: str) -> Tree:
     """Read one file; what is wrong with it is in `problems`, and `data` is then None."""
-    tree = Tree(name)
     try:
         with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+            return _tree(file.read(MAX_BYTES + 1), name)
+    except OSError as error:
+        return _fail(Tree(name), 1, f"The file cannot be read ({error.strerror}).", "check its path and permissions.")
+
+
+def read_text(text: str, name: str) -> Tree:
+    """The same of a text."""
+    return _tree(text.encode("utf-8", "surrogatepass"), name)
+
+
+def _tree(raw: bytes, name: str) -> Tree:
+    tree = Tree(name)
+    try:
         if len(raw) > MAX_BYTES:
             return _fail(tree, 1, f"The file is larger than {MAX_BYTES:,} bytes.", "split it into several files.")
         _build(tree, raw.decode("utf-8"))
-    except OSError as error:
-        return _fail(tree, 1, f"The file cannot be read ({error.strerror}).", "check its path and permissions.")
     except UnicodeDecodeError:
         return _fail(tree, 1, "The file is not UTF-8.", "save it as UTF-8.")
     except yaml.YAMLError as error:

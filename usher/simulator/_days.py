@@ -2,10 +2,10 @@
 
 import heapq
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from usher.features import ONBOARDING_STEPS, PRODUCT_FEATURES
 
@@ -15,6 +15,22 @@ Message = dict[str, Any]
 
 _CONSENT = {"analytics": True, "personalization": True}
 _SITE = "https://app.example.com"
+
+
+class Product(NamedTuple):
+    """How present each feature is in the product, 1 unless named, before and after a change of it.
+
+    >>> Product(1_767_225_600_000, before={"collaboration": 0.03}, after={"reports": 0.03})   # one comes, one goes
+    """
+
+    changed_ms: int
+    before: Mapping[str, float]
+    after: Mapping[str, float]
+
+    def presence(self, now: int) -> list[float]:
+        """Over PRODUCT_FEATURES."""
+        present = self.before if now < self.changed_ms else self.after
+        return [present.get(name, 1.0) for name in PRODUCT_FEATURES]
 
 
 def simulate(
@@ -48,11 +64,13 @@ def simulate(
         yield heapq.heappop(waiting)[3]
 
 
-def life_of(number: int, seed: int, arrival: int, end: int) -> tuple[Newcomer, list[tuple[int, Message]]]:
+def life_of(
+    number: int, seed: int, arrival: int, end: int, product: Product | None = None
+) -> tuple[Newcomer, list[tuple[int, Message]]]:
     """One newcomer and their messages with times in ms, from arrival until before `end`."""
     rng = Random(f"{seed}:{number}")
     person = newcomer(number, seed, rng)
-    life = _Life(person, rng, arrival)
+    life = _Life(person, rng, arrival, product)
     while life.now < end and life.session():
         life.pause()
     return person, [(time, message) for time, message in life.messages if time < end]
@@ -61,8 +79,8 @@ def life_of(number: int, seed: int, arrival: int, end: int) -> tuple[Newcomer, l
 class _Life:
     """A newcomer going about: `now` moves on with each message."""
 
-    def __init__(self, person: Newcomer, rng: Random, now: int) -> None:
-        self.person, self.rng, self.now = person, rng, now
+    def __init__(self, person: Newcomer, rng: Random, now: int, product: Product | None) -> None:
+        self.person, self.rng, self.now, self.product = person, rng, now, product
         self.messages: list[tuple[int, Message]] = []
         self.steps = list(ONBOARDING_STEPS)
         self.signed_up = False
@@ -127,7 +145,10 @@ class _Life:
             self._track("Content Clicked", dict(shown))
 
     def _feature(self) -> str:
-        return self.rng.choices(PRODUCT_FEATURES, self.person.preference)[0]
+        likes = self.person.preference
+        if self.product is not None:
+            likes = tuple(p * there for p, there in zip(likes, self.product.presence(self.now), strict=True))
+        return self.rng.choices(PRODUCT_FEATURES, likes)[0]
 
     def _page(self, path: str) -> None:
         self.path = path

@@ -10,23 +10,48 @@ from usher.stack._jars import REPO
 
 MAPPINGS = REPO / "conf" / "elasticsearch"
 
-INDICES = {"profiles": "profiles-v1", "ingest": "ingest-v1"}
+INDICES = {
+    "profiles": "profiles-v1",
+    "identities": "identities-v1",
+    "ingest": "ingest-v1",
+    "drift": "drift-v1",
+}
 """Alias → the index behind it. Readers and writers use the alias."""
 
 
-def create_indices(url: str) -> tuple[str, ...]:
+def create_indices(url: str, **login: Any) -> tuple[str, ...]:
     """Create the indices that are not there yet, each with its alias; returns the names of those it created.
 
+    `login` is what elasticsearch-py needs beside the address (`usher.access.elasticsearch_login`).
+
     >>> create_indices("http://127.0.0.1:9200")
-    ('profiles-v1', 'ingest-v1')
+    ('profiles-v1', 'identities-v1', 'ingest-v1', 'drift-v1')
     """
     bodies = {alias: _body(alias) for alias in INDICES}
-    with Elasticsearch(url) as client:
+    with Elasticsearch(**{"hosts": url} | login) as client:
         return tuple(INDICES[alias] for alias in INDICES if _created(client, alias, bodies[alias]))
+
+
+def create_index(alias: str, index: str, **login: Any) -> None:
+    """Create an index with the mapping of the alias, which does not point to it yet: to be filled in peace."""
+    body = _body(alias)
+    with Elasticsearch(**login) as client:
+        client.indices.create(index=index, mappings=body.get("mappings"), settings=body.get("settings"))
+
+
+def switch_alias(alias: str, index: str, **login: Any) -> tuple[str, ...]:
+    """Let the alias point to that index alone, in one step; returns where it pointed before. Nothing is deleted."""
+    with Elasticsearch(**login) as client:
+        before = tuple(client.indices.get_alias(name=alias))
+        actions: list[dict[str, Any]] = [{"remove": {"index": old, "alias": alias}} for old in before]
+        client.indices.update_aliases(actions=[*actions, {"add": {"index": index, "alias": alias}}])
+    return before
 
 
 def _created(client: Elasticsearch, alias: str, body: dict[str, Any]) -> bool:
     index = INDICES[alias]
+    if client.indices.exists_alias(name=alias):
+        return False  # wherever it points: `usher index switch` may have moved it
     if client.indices.exists(index=index):
         client.indices.put_alias(index=index, name=alias)
         return False

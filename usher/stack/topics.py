@@ -1,9 +1,13 @@
 """The topics of the stream, and what each may hold."""
 
+from typing import Any
+
 from kafka.admin import KafkaAdminClient
 
 MIB, GIB = 1 << 20, 1 << 30
 PARTITIONS = 2
+MAX_BUNDLE_BYTES = 8 * MIB
+"""The largest bundle of rules; a record holds it compressed."""
 
 # Retention is by size, not by age: a replayed history carries the times of its events, and Kafka would delete
 # what is years old by its record timestamp as soon as it is written.
@@ -18,18 +22,22 @@ _CONFIGS = {
     "events_quarantined": _WRAPPED,
     "events_late": _WRAPPED,
     "decisions": _EVENTS,
+    # one record is one published bundle under a key of its own: none is ever compacted away
+    "rules": {"cleanup.policy": "compact", "max.message.bytes": MAX_BUNDLE_BYTES},
 }
 
-TOPICS = ("events", "events_quarantined", "events_late", "decisions")
+TOPICS = ("events", "events_quarantined", "events_late", "decisions", "rules")
 
 
-def create_topics(bootstrap: str) -> tuple[str, ...]:
+def create_topics(bootstrap: str, **login: Any) -> tuple[str, ...]:
     """Create the topics that are not there yet; returns the names of those it created.
 
+    `login` is what kafka-python needs beside the address (`usher.access.kafka_login`).
+
     >>> create_topics("127.0.0.1:9092")
-    ('events', 'events_quarantined', 'events_late', 'decisions')
+    ('events', 'events_quarantined', 'events_late', 'decisions', 'rules')
     """
-    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = KafkaAdminClient(**{"bootstrap_servers": bootstrap} | login)
     try:
         there = set(admin.list_topics())
         missing = tuple(name for name in TOPICS if name not in there)
@@ -43,7 +51,7 @@ def create_topics(bootstrap: str) -> tuple[str, ...]:
 def _create(admin: KafkaAdminClient, names: tuple[str, ...]) -> None:
     wanted = {
         name: {
-            "num_partitions": PARTITIONS,
+            "num_partitions": 1 if name == "rules" else PARTITIONS,  # bundles have an order
             "replication_factor": 1,
             "configs": {key: str(value) for key, value in _CONFIGS[name].items()},
         }

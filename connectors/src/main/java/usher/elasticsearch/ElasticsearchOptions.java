@@ -45,6 +45,8 @@ public final class ElasticsearchOptions {
             .withDescription("BIGINT or TIMESTAMP_LTZ(3) column sent as the external version.");
     public static final ConfigOption<Boolean> VERSION_EXCLUDE = key("sink.version.exclude").booleanType()
             .defaultValue(false).withDescription("Leave the version column out of the document.");
+    public static final ConfigOption<Boolean> DELETE = key("sink.delete").booleanType().defaultValue(false)
+            .withDescription("Every row deletes the document that its key names, unless a newer version is stored.");
     public static final ConfigOption<String> DEAD_LETTER_PATH = key("sink.dead-letter.path").stringType()
             .noDefaultValue().withDescription("Local directory, or file ending in .ndjson, for refused documents.");
 

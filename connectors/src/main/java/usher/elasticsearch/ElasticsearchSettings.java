@@ -22,7 +22,8 @@ record ElasticsearchSettings(
         Duration poolTimeout,
         Duration connectTimeout,
         Duration socketTimeout,
-        String deadLetterPath)
+        String deadLetterPath,
+        boolean versionIsTime)
         implements Serializable {
 
     /** A record would print its password into any log line that mentions it. */

@@ -36,7 +36,7 @@ public final class ElasticsearchTableFactory implements DynamicTableSinkFactory 
     public Set<ConfigOption<?>> optionalOptions() {
         return Set.of(KEY_DELIMITER, USERNAME, PASSWORD, API_KEY, CERTIFICATE_AUTHORITY, PATH_PREFIX, POOL_TIMEOUT,
                 CONNECT_TIMEOUT, SOCKET_TIMEOUT, MAX_ACTIONS, MAX_SIZE, FLUSH_INTERVAL, MAX_IN_FLIGHT, MAX_RETRIES,
-                RETRY_DELAY, VERSION_COLUMN, VERSION_EXCLUDE, DEAD_LETTER_PATH, FactoryUtil.SINK_PARALLELISM);
+                RETRY_DELAY, VERSION_COLUMN, VERSION_EXCLUDE, DELETE, DEAD_LETTER_PATH, FactoryUtil.SINK_PARALLELISM);
     }
 
     @Override
@@ -57,8 +57,8 @@ public final class ElasticsearchTableFactory implements DynamicTableSinkFactory 
             throw new ValidationException("The Elasticsearch table " + context.getObjectIdentifier().asSummaryString()
                     + " cannot be used:\n - " + String.join("\n - ", problems));
         }
-        return new ElasticsearchTableSink(settings(options), format, schema, context.getPhysicalRowDataType(),
-                options.get(KEY_DELIMITER), options.get(VERSION_COLUMN), options.get(VERSION_EXCLUDE),
+        return new ElasticsearchTableSink(settings(options, schema), format, schema, context.getPhysicalRowDataType(),
+                options.get(KEY_DELIMITER), options.get(VERSION_COLUMN), options.get(VERSION_EXCLUDE), options.get(DELETE),
                 options.getOptional(FactoryUtil.SINK_PARALLELISM).orElse(null));
     }
 
@@ -155,6 +155,9 @@ public final class ElasticsearchTableFactory implements DynamicTableSinkFactory 
                 problems.add("version column '" + version + "' is " + type.asSummaryString()
                         + ": it must be BIGINT or TIMESTAMP_LTZ(3).");
             }
+        } else if (options.get(DELETE)) {
+            problems.add("'sink.delete' is set without 'sink.version.column': nothing would say whether the document is"
+                    + " older than its deletion.");
         } else if (options.get(VERSION_EXCLUDE)) {
             problems.add("'sink.version.exclude' is set without 'sink.version.column'.");
         }
@@ -165,7 +168,7 @@ public final class ElasticsearchTableFactory implements DynamicTableSinkFactory 
                 || type.is(LogicalTypeRoot.TIMESTAMP_WITH_LOCAL_TIME_ZONE) && LogicalTypeChecks.getPrecision(type) <= 3;
     }
 
-    private static ElasticsearchSettings settings(ReadableConfig options) {
+    private static ElasticsearchSettings settings(ReadableConfig options, ResolvedSchema schema) {
         return new ElasticsearchSettings(
                 options.get(HOSTS).stream().map(host -> host.trim().replaceAll("/$", "")).toList(),
                 options.get(PATH_PREFIX), options.get(INDEX), options.get(USERNAME), options.get(PASSWORD),
@@ -173,6 +176,13 @@ public final class ElasticsearchTableFactory implements DynamicTableSinkFactory 
                 options.get(MAX_SIZE).getBytes(), options.get(FLUSH_INTERVAL),
                 options.getOptional(MAX_IN_FLIGHT).orElse(options.getOptional(VERSION_COLUMN).isPresent() ? 2 : 1),
                 options.get(MAX_RETRIES), options.get(RETRY_DELAY), options.get(POOL_TIMEOUT),
-                options.get(CONNECT_TIMEOUT), options.get(SOCKET_TIMEOUT), options.get(DEAD_LETTER_PATH));
+                options.get(CONNECT_TIMEOUT), options.get(SOCKET_TIMEOUT), options.get(DEAD_LETTER_PATH),
+                versionIsTime(options, schema));
+    }
+
+    private static boolean versionIsTime(ReadableConfig options, ResolvedSchema schema) {
+        return options.getOptional(VERSION_COLUMN).flatMap(schema::getColumn)
+                .map(column -> column.getDataType().getLogicalType().is(LogicalTypeRoot.TIMESTAMP_WITH_LOCAL_TIME_ZONE))
+                .orElse(false);
     }
 }

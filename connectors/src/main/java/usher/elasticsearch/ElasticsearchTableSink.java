@@ -25,11 +25,12 @@ final class ElasticsearchTableSink implements DynamicTableSink {
     private final String keyDelimiter;
     private final String versionColumn;
     private final boolean excludeVersion;
+    private final boolean delete;
     private final Integer parallelism;
 
     ElasticsearchTableSink(ElasticsearchSettings settings, EncodingFormat<SerializationSchema<RowData>> format,
             ResolvedSchema schema, DataType rowType, String keyDelimiter, String versionColumn,
-            boolean excludeVersion, Integer parallelism) {
+            boolean excludeVersion, boolean delete, Integer parallelism) {
         this.settings = settings;
         this.format = format;
         this.schema = schema;
@@ -37,6 +38,7 @@ final class ElasticsearchTableSink implements DynamicTableSink {
         this.keyDelimiter = keyDelimiter;
         this.versionColumn = versionColumn;
         this.excludeVersion = excludeVersion;
+        this.delete = delete;
         this.parallelism = parallelism;
     }
 
@@ -59,7 +61,7 @@ final class ElasticsearchTableSink implements DynamicTableSink {
         var encoder = format.createRuntimeEncoder(context, Projection.of(columns).project(rowType));
         int[] keys = physicalKeys();
         var converter = new RowConverter(DataType.getFieldDataTypes(rowType), keys, keyDelimiter, version,
-                excludeVersion ? columns : null, encoder);
+                excludeVersion ? columns : null, encoder, delete);
         return SinkV2Provider.of(new ElasticsearchSink(converter, settings), parallelism);
     }
 
@@ -72,7 +74,7 @@ final class ElasticsearchTableSink implements DynamicTableSink {
     @Override
     public DynamicTableSink copy() {
         return new ElasticsearchTableSink(settings, format, schema, rowType, keyDelimiter, versionColumn,
-                excludeVersion, parallelism);
+                excludeVersion, delete, parallelism);
     }
 
     @Override

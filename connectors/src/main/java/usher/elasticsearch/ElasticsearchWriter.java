@@ -27,7 +27,9 @@ import org.apache.flink.connector.base.sink.writer.config.AsyncSinkWriterConfigu
 import org.apache.flink.connector.base.sink.writer.strategy.AIMDScalingStrategy;
 import org.apache.flink.connector.base.sink.writer.strategy.CongestionControlRateLimitingStrategy;
 import org.apache.flink.metrics.Counter;
+import org.apache.flink.metrics.Histogram;
 import org.apache.flink.metrics.ThreadSafeSimpleCounter;
+import org.apache.flink.runtime.metrics.DescriptiveStatisticsHistogram;
 import org.apache.flink.table.data.RowData;
 import org.elasticsearch.client.Response;
 import org.elasticsearch.client.ResponseException;
@@ -40,12 +42,16 @@ import org.elasticsearch.client.RestClient;
  */
 final class ElasticsearchWriter extends AsyncSinkWriter<RowData, Document> {
     private static final long MAX_DELAY_MS = 10_000;
+    /** Percentiles are over so many documents. */
+    private static final int FRESHNESS_WINDOW = 5_000;
     private static final Set<String> INDEX_FAULTS = Set.of("index_not_found_exception", "index_closed_exception");
 
     final Counter documentsWritten;
     final Counter alreadyNewer;
     final Counter retries;
     final Counter deadLettered;
+    /** Milliseconds from a row's version, where that is a time, to its being written; null where it is none. */
+    private final Histogram freshness;
 
     private final ElasticsearchSettings settings;
     private final RestClient client;
@@ -69,11 +75,15 @@ final class ElasticsearchWriter extends AsyncSinkWriter<RowData, Document> {
         this.alreadyNewer = counter(context, "alreadyNewer");
         this.retries = counter(context, "retries");
         this.deadLettered = counter(context, "deadLetters");
+        this.freshness = settings.versionIsTime()
+                ? context.metricGroup().addGroup("usher").histogram("freshnessMs",
+                        new DescriptiveStatisticsHistogram(FRESHNESS_WINDOW))
+                : null;
     }
 
     /** Thread-safe, because answers arrive on the client's threads. */
     private static Counter counter(WriterInitContext context, String name) {
-        return context.metricGroup().counter(name, new ThreadSafeSimpleCounter());
+        return context.metricGroup().addGroup("usher").counter(name, new ThreadSafeSimpleCounter());
     }
 
     private static AsyncSinkWriterConfiguration configuration(ElasticsearchSettings settings) {
@@ -200,6 +210,9 @@ final class ElasticsearchWriter extends AsyncSinkWriter<RowData, Document> {
             int status = outcome.status();
             if (status < 300 || status == 404 && outcome.type() == null) {
                 documentsWritten.inc(); // 404 without an error: what is to be deleted is not there
+                if (freshness != null && document.version != null) {
+                    freshness.update(System.currentTimeMillis() - document.version);
+                }
             } else if (status == 409) {
                 alreadyNewer.inc();
             } else if (isPutOff(status)) {

@@ -27,9 +27,11 @@ final class RowConverter implements ElementConverter<RowData, Document> {
     /** The columns of the document; null is all of them. */
     private final int[] columns;
     private final SerializationSchema<RowData> encoder;
+    /** Every row is a deletion. */
+    private final boolean delete;
 
     RowConverter(List<DataType> types, int[] keys, String keyDelimiter, int version, int[] columns,
-            SerializationSchema<RowData> encoder) {
+            SerializationSchema<RowData> encoder, boolean delete) {
         for (int key : keys) {
             this.keys.add(getter(types, key));
             this.keyTypes.add(types.get(key).getLogicalType().getTypeRoot());
@@ -38,6 +40,7 @@ final class RowConverter implements ElementConverter<RowData, Document> {
         this.version = version < 0 ? null : getter(types, version);
         this.columns = columns;
         this.encoder = encoder;
+        this.delete = delete;
     }
 
     private static RowData.FieldGetter getter(List<DataType> types, int column) {
@@ -65,8 +68,8 @@ final class RowConverter implements ElementConverter<RowData, Document> {
     public Document apply(RowData row, SinkWriter.Context context) {
         // Where a filter lets only the old half of an update through, Flink sends it although we did not ask for
         // UPDATE_BEFORE: the row has left the result.
-        boolean delete = row.getRowKind() == RowKind.DELETE || row.getRowKind() == RowKind.UPDATE_BEFORE;
-        return new Document(id(row), version(row), delete ? null : encoder.serialize(document(row)));
+        boolean gone = delete || row.getRowKind() == RowKind.DELETE || row.getRowKind() == RowKind.UPDATE_BEFORE;
+        return new Document(id(row), version(row), gone ? null : encoder.serialize(document(row)));
     }
 
     private RowData document(RowData row) {

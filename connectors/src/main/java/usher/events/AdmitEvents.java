@@ -4,6 +4,7 @@ import static org.apache.flink.table.annotation.ArgumentTrait.PASS_COLUMNS_THROU
 import static org.apache.flink.table.annotation.ArgumentTrait.REQUIRE_ON_TIME;
 import static org.apache.flink.table.annotation.ArgumentTrait.SET_SEMANTIC_TABLE;
 
+import java.util.HashMap;
 import java.util.Iterator;
 import java.util.Map;
 import org.apache.flink.metrics.Counter;
@@ -30,9 +31,11 @@ public class AdmitEvents extends ProcessTableFunction<Row> {
     private static final long CLEAN_UP_EVERY = HOUR / 6;
     private static final String RECORD =
             "ROW<bucket INT, message_id STRING, user_key STRING, error_code STRING, reason STRING, type STRING, "
-                    + "event STRING, feature STRING, happened_at BIGINT, ip STRING, user_agent STRING, "
-                    + "locale STRING, record_ms BIGINT, `value` BYTES, `partition` INT, `offset` BIGINT, record_time TIMESTAMP_LTZ(3)>";
+                    + "event STRING, action STRING, happened_at BIGINT, ip STRING, user_agent STRING, "
+                    + "locale STRING, consent STRING, record_ms BIGINT, previous_id STRING, `value` BYTES, "
+                    + "`partition` INT, `offset` BIGINT, record_time TIMESTAMP_LTZ(3)>";
     private static final StringData CLOCK = StringData.fromString("clock");
+    private static final StringData ERASURE = StringData.fromString(Event.ERASURE);
     /** Cleaned up here: Flink's own TTL would copy whole buckets of ids at every access (docs/speed.md). */
     private static final String NO_TTL = "0 s";
     private static final int MESSAGE_ID = 1;
@@ -40,15 +43,16 @@ public class AdmitEvents extends ProcessTableFunction<Row> {
     private transient Counter accepted;
     private transient Counter duplicate;
     private transient Counter late;
-    private transient Counter quarantined;
+    private transient Map<String, Counter> quarantined;
+    private transient MetricGroup metrics;
 
     @Override
     public void open(FunctionContext context) {
-        MetricGroup group = context.getMetricGroup().addGroup("usher");
-        accepted = group.counter("accepted");
-        duplicate = group.counter("duplicate");
-        late = group.counter("late");
-        quarantined = group.counter("quarantined");
+        metrics = context.getMetricGroup().addGroup("usher");
+        accepted = metrics.counter("accepted");
+        duplicate = metrics.counter("duplicate");
+        late = metrics.counter("late");
+        quarantined = new HashMap<>();
     }
 
     /** When this bucket was last rid of ids older than an hour. */
@@ -67,10 +71,12 @@ public class AdmitEvents extends ProcessTableFunction<Row> {
             Integer tileMs)
             throws Exception {
         if (!record.isNullAt(ERROR_CODE)) {
-            if (CLOCK.equals(record.getString(ERROR_CODE))) {
-                collect(Row.of("clock"));
+            StringData code = record.getString(ERROR_CODE);
+            if (CLOCK.equals(code) || ERASURE.equals(code)) {
+                collect(Row.of(code.toString()));
             } else {
-                verdict("quarantined", quarantined);
+                verdict("quarantined", quarantined.computeIfAbsent(code.toString(),
+                        name -> metrics.addGroup("code", name).counter("quarantined")));
             }
             return;
         }

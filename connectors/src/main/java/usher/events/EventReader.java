@@ -4,6 +4,7 @@ import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
+import com.fasterxml.jackson.core.io.JsonStringEncoder;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.time.DateTimeException;
@@ -30,7 +31,27 @@ final class EventReader {
 
     private EventReader() {}
 
-    static Event read(byte[] value, long recordTime, long now) {
+    static Event read(byte[] value, long recordTime, long now, Consent policy) {
+        Event event = parse(value, recordTime, now, policy);
+        check(event);
+        event.happenedAt = happenedAt(event, recordTime, now);
+        return event;
+    }
+
+    /** A wish to be erased: {@code {"userId": "ann", "requestedAt": "2026-01-31T09:30:00Z"}}. */
+    static Event readErasure(byte[] value, long recordTime, long now) {
+        Event wish = parse(value, recordTime, now, null);
+        if (wish.userId == null || wish.requestedAt == null) {
+            throw new Refused("invalid_control", "An erasure must name its userId and requestedAt.");
+        }
+        wish.happenedAt = instant(wish.requestedAt, "requestedAt");
+        if (wish.happenedAt < EARLIEST || wish.happenedAt > now + HOUR) {
+            throw new Refused("invalid_control", "requestedAt must lie between 1990-01-01 and one hour from now.");
+        }
+        return wish;
+    }
+
+    private static Event parse(byte[] value, long recordTime, long now, Consent policy) {
         if (value == null || value.length == 0) {
             throw new Refused("empty", "The record has no value; send one JSON object per record.");
         }
@@ -47,7 +68,7 @@ final class EventReader {
             if (json.nextToken() != JsonToken.START_OBJECT) {
                 throw new Refused("not_an_object", "The value is not a JSON object; send one message per record.");
             }
-            message(json, event);
+            message(json, event, policy);
             if (json.nextToken() != null) {
                 throw new Refused("invalid_json", "There is text after the JSON object; send one message per record.");
             }
@@ -57,12 +78,10 @@ final class EventReader {
         } catch (IOException e) { // malformed UTF-8, for one
             throw new Refused("invalid_json", "The value is not valid UTF-8 JSON.");
         }
-        check(event);
-        event.happenedAt = happenedAt(event, recordTime, now);
         return event;
     }
 
-    private static void message(JsonParser json, Event event) throws IOException {
+    private static void message(JsonParser json, Event event, Consent policy) throws IOException {
         while (json.nextToken() != JsonToken.END_OBJECT) {
             String name = json.currentName();
             json.nextToken();
@@ -77,7 +96,9 @@ final class EventReader {
                 case "sentAt" -> event.sentAt = text(json, name);
                 case "receivedAt" -> event.receivedAt = text(json, name);
                 case "properties" -> properties(json, event);
-                case "context" -> context(json, event);
+                case "context" -> context(json, event, policy);
+                case "previousId" -> event.previousId = text(json, name);
+                case "requestedAt" -> event.requestedAt = text(json, name);
                 case "traits" -> {
                     object(json, name);
                     json.skipChildren();
@@ -96,13 +117,15 @@ final class EventReader {
             json.nextToken();
             switch (name) {
                 case "feature" -> event.feature = scalar(json, "properties.feature");
-                case "step", "content_id", "slot", "decision_id", "variation" -> scalar(json, "properties." + name);
+                case "step" -> event.step = scalar(json, "properties.step");
+                case "content_id" -> event.contentId = scalar(json, "properties.content_id");
+                case "slot", "decision_id", "variation" -> scalar(json, "properties." + name);
                 default -> json.skipChildren();
             }
         }
     }
 
-    private static void context(JsonParser json, Event event) throws IOException {
+    private static void context(JsonParser json, Event event, Consent policy) throws IOException {
         if (!object(json, "context")) {
             return;
         }
@@ -113,9 +136,48 @@ final class EventReader {
                 case "ip" -> event.ip = text(json, "context.ip");
                 case "userAgent" -> event.userAgent = text(json, "context.userAgent");
                 case "locale" -> event.locale = text(json, "context.locale");
+                case "consent" -> consent(json, event, policy);
                 default -> json.skipChildren();
             }
         }
+    }
+
+    private static void consent(JsonParser json, Event event, Consent policy) throws IOException {
+        if (!object(json, "context.consent")) {
+            return;
+        }
+        while (json.nextToken() != JsonToken.END_OBJECT) {
+            String name = json.currentName();
+            json.nextToken();
+            if (name.equals("categoryPreferences") && object(json, "context.consent.categoryPreferences")) {
+                event.consent = categories(json, event, policy);
+            } else {
+                json.skipChildren();
+            }
+        }
+    }
+
+    /** The categories as compact JSON; each is true or false, as Segment's consent spec has it. */
+    private static String categories(JsonParser json, Event event, Consent policy) throws IOException {
+        StringBuilder found = new StringBuilder("{");
+        while (json.nextToken() != JsonToken.END_OBJECT) {
+            String category = json.currentName();
+            if (!json.nextToken().isBoolean()) {
+                throw new Refused("wrong_type", "context.consent.categoryPreferences must say true or false of each"
+                        + " category, not " + kind(json) + ".");
+            }
+            if (policy != null && category.equals(policy.category())) {
+                event.agreed = json.getBooleanValue();
+            }
+            found.append(found.length() == 1 ? "\"" : ",\"");
+            found.append(JsonStringEncoder.getInstance().quoteAsString(category));
+            found.append("\":").append(json.getBooleanValue());
+        }
+        if (found.length() >= MAX_TEXT) {
+            throw new Refused("too_long", "context.consent.categoryPreferences has more than " + MAX_TEXT
+                    + " characters; name fewer categories.");
+        }
+        return found.append('}').toString();
     }
 
     /** True if there is an object to read, false if there is null; anything else is refused. */
@@ -168,8 +230,8 @@ final class EventReader {
         if (event.userKey() == null) {
             throw new Refused("missing_user", "Both userId and anonymousId are missing; one of them must name the user.");
         }
-        for (String id : new String[] {event.messageId, event.userKey()}) {
-            if (id.length() * 3 > MAX_ID_BYTES && id.getBytes(StandardCharsets.UTF_8).length > MAX_ID_BYTES) {
+        for (String id : new String[] {event.messageId, event.userKey(), event.previousId, event.anonymousId}) {
+            if (id != null && id.length() * 3 > MAX_ID_BYTES && id.getBytes(StandardCharsets.UTF_8).length > MAX_ID_BYTES) {
                 throw new Refused("too_long", "An id is longer than " + MAX_ID_BYTES + " bytes.");
             }
         }

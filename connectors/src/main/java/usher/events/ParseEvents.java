@@ -4,14 +4,18 @@ import static org.apache.flink.table.annotation.ArgumentTrait.PASS_COLUMNS_THROU
 import static org.apache.flink.table.annotation.ArgumentTrait.REQUIRE_ON_TIME;
 import static org.apache.flink.table.annotation.ArgumentTrait.ROW_SEMANTIC_TABLE;
 
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import org.apache.flink.table.annotation.ArgumentHint;
 import org.apache.flink.table.annotation.DataTypeHint;
 import org.apache.flink.table.annotation.FunctionHint;
+import org.apache.flink.table.data.MapData;
 import org.apache.flink.table.data.RowData;
+import org.apache.flink.table.data.StringData;
 import org.apache.flink.table.functions.ProcessTableFunction;
 
 /**
- * parse_events(TABLE events, DESCRIPTOR(record_time)): one row for each Kafka record, whatever it holds. A record that
+ * parse_events(TABLE events, 'category', 'opt_out', DESCRIPTOR(record_time)): one row for each Kafka record, whatever it holds. A record that
  * breaks the contract has an error_code and a reason, and no other column but its bucket. A ProcessTableFunction and
  * not a LATERAL TableFunction, which Flink would run once for each INSERT.
  */
@@ -20,23 +24,49 @@ public class ParseEvents extends ProcessTableFunction<RowData> {
     /** Duplicates are looked for within a bucket of message ids: few keys with much state, for cheap clean-up. */
     static final int BUCKETS = 4096;
 
+    private static final int HEADERS = 4;
+    private static final StringData CONTROL = StringData.fromString("usher-control");
+    private static final byte[] ERASE = "erase".getBytes(StandardCharsets.UTF_8);
+
     public void eval(
             Context context,
             @ArgumentHint(
                             value = {ROW_SEMANTIC_TABLE, REQUIRE_ON_TIME, PASS_COLUMNS_THROUGH},
                             type =
                                     @DataTypeHint(
-                                            value = "ROW<`value` BYTES, record_time TIMESTAMP_LTZ(3), "
-                                                    + "`partition` INT, `offset` BIGINT>",
+                                            value = "ROW<`value` BYTES, record_time TIMESTAMP_LTZ(3), `partition` INT, "
+                                                    + "`offset` BIGINT, headers MAP<STRING, BYTES>>",
                                             bridgedTo = RowData.class))
-                    RowData record) {
+                    RowData record,
+            String consentCategory,
+            String consentMode) {
         long time = record.getTimestamp(1, 3).getMillisecond();
         byte[] value = record.isNullAt(0) ? null : record.getBinary(0);
         try {
-            Event event = EventReader.read(value, time, System.currentTimeMillis());
-            collect(event.row(Math.floorMod(event.messageId.hashCode(), BUCKETS), time));
+            if (isErasure(record)) {
+                Event wish = EventReader.readErasure(value, time, System.currentTimeMillis());
+                collect(Event.erasure(Math.floorMod(wish.userId.hashCode(), BUCKETS), wish, time));
+                return;
+            }
+            Consent policy = new Consent(consentCategory, consentMode.equals(Consent.OPT_IN));
+            Event event = EventReader.read(value, time, System.currentTimeMillis(), policy);
+            collect(event.row(Math.floorMod(event.messageId.hashCode(), BUCKETS), time, policy));
         } catch (Refused refused) {
             collect(Event.refused((int) Math.floorMod(time, (long) BUCKETS), refused.code, refused.getMessage()));
         }
+    }
+
+    /** Whether the record has the header {@code usher-control: erase}. */
+    private static boolean isErasure(RowData record) {
+        if (record.isNullAt(HEADERS) || record.getMap(HEADERS).size() == 0) {
+            return false;
+        }
+        MapData headers = record.getMap(HEADERS);
+        for (int i = 0; i < headers.size(); i++) {
+            if (CONTROL.equals(headers.keyArray().getString(i)) && !headers.valueArray().isNullAt(i)) {
+                return Arrays.equals(ERASE, headers.valueArray().getBinary(i));
+            }
+        }
+        return false;
     }
 }

@@ -3,12 +3,6 @@ package usher.events;
 import static org.apache.flink.table.annotation.ArgumentTrait.REQUIRE_ON_TIME;
 import static org.apache.flink.table.annotation.ArgumentTrait.SET_SEMANTIC_TABLE;
 
-import com.fasterxml.jackson.core.io.JsonStringEncoder;
-import java.time.Instant;
-import java.util.ArrayList;
-import java.util.List;
-import java.util.Map;
-import java.util.TreeMap;
 import org.apache.flink.table.annotation.ArgumentHint;
 import org.apache.flink.table.annotation.DataTypeHint;
 import org.apache.flink.table.annotation.FunctionHint;
@@ -19,149 +13,182 @@ import org.apache.flink.types.Row;
 import usher.events.UserState.Totals;
 
 /**
- * Folds a user's tiles into one feature row: lifetime sums, the last 30 minutes, sessions by a 30-minute gap. It equals
+ * Folds an id's tiles into one feature row: lifetime sums, the last 30 minutes, sessions by a 30-minute gap. It equals
  * SUM(...) OVER (... RANGE 30 MINUTES), SUM(...) OVER (... UNBOUNDED) and a SESSION window over the same tiles, and
  * does what SQL cannot: it speaks again when nothing comes, so that a silent user's rolling counters go back to zero.
+ *
+ * <p>An id that belongs to somebody is not spoken of: what it did goes to its owner's {@link MergeFeatures}, at first
+ * all of it, then tile by tile. Whoever refuses consent, or is erased, is forgotten here, and there.
  */
-@FunctionHint(
-        output =
-                @DataTypeHint(
-                        "ROW<first_seen TIMESTAMP_LTZ(3), last_seen TIMESTAMP_LTZ(3), events_total BIGINT NOT NULL, "
-                                + "pages_viewed BIGINT NOT NULL, steps_completed BIGINT NOT NULL, "
-                                + "features_used BIGINT NOT NULL, content_shown BIGINT NOT NULL, "
-                                + "content_clicked BIGINT NOT NULL, sessions_total BIGINT NOT NULL, "
-                                + "active_ms BIGINT NOT NULL, events_30m BIGINT NOT NULL, "
-                                + "pages_viewed_30m BIGINT NOT NULL, steps_completed_30m BIGINT NOT NULL, "
-                                + "features_used_30m BIGINT NOT NULL, content_shown_30m BIGINT NOT NULL, "
-                                + "content_clicked_30m BIGINT NOT NULL, feature_counts MAP<STRING, BIGINT>, "
-                                + "feature_counts_json STRING, ip STRING, user_agent STRING, locale STRING>"))
+@FunctionHint(output = @DataTypeHint("ROW<" + Person.FEATURES + ", " + RollFeatures.RELAY + ">"))
 public class RollFeatures extends ProcessTableFunction<Row> {
-    static final long HALF_HOUR = 1_800_000L;
+    /** What goes to the owner: see {@link MergeFeatures}. */
+    static final String RELAY = "owner STRING, kind STRING, epoch BIGINT, members INT, emitted BIGINT, activity BYTES";
     /** Rolling counters of a silent user are corrected on this grid: a write for each step in which a tile expires. */
     static final long DECAY_STEP = 60_000L;
-    /** Bounds one user's state; further names still count in features_used. */
-    static final int MAX_FEATURES = 200;
 
-    private static final int DATE_DIGITS = 13;
+    static final String ALL = "all";
+    static final String MORE = "more";
+    static final String CLOSE = "close";
+    static final String DROP = "drop";
+    private static final int RELAYED = 6;
 
     public void eval(
             Context context,
-            @StateHint UserState user,
-            @StateHint(ttl = "0 s") MapView<Long, Totals> tiles,
-            @StateHint MapView<String, Long> used,
-            @ArgumentHint({SET_SEMANTIC_TABLE, REQUIRE_ON_TIME}) Row tile)
+            @StateHint(ttl = Forgetting.BY_ITSELF) UserState user,
+            @StateHint(ttl = Forgetting.BY_ITSELF) MapView<Long, Totals> tiles,
+            @StateHint(ttl = Forgetting.BY_ITSELF) MapView<String, Long> used,
+            @StateHint(ttl = Forgetting.BY_ITSELF) MapView<String, long[]> recent,
+            @StateHint(ttl = Forgetting.BY_ITSELF) MapView<Long, Long> sessions,
+            @ArgumentHint({SET_SEMANTIC_TABLE, REQUIRE_ON_TIME}) Row turn,
+            Long keepMs)
             throws Exception {
+        Forgetting.touch(user, keepMs);
+        Person person = new Person(user, tiles, used, recent, sessions);
         TimeContext<Long> time = context.timeContext(Long.class);
-        long windowTime = time.time();
-        Totals counts = new Totals();
-        counts.events = tile.<Long>getFieldAs("events");
-        counts.pagesViewed = tile.<Long>getFieldAs("pages_viewed");
-        counts.stepsCompleted = tile.<Long>getFieldAs("steps_completed");
-        counts.featuresUsed = tile.<Long>getFieldAs("features_used");
-        counts.contentShown = tile.<Long>getFieldAs("content_shown");
-        counts.contentClicked = tile.<Long>getFieldAs("content_clicked");
-        seen(user, tile);
-        session(user, tile.getFieldAs("first_record"), tile.getFieldAs("last_record"));
-        user.ip = latest(user.ip, tile.getFieldAs("ip"));
-        user.userAgent = latest(user.userAgent, tile.getFieldAs("user_agent"));
-        user.locale = latest(user.locale, tile.getFieldAs("locale"));
-        count(used, tile.getFieldAs("used"));
-        user.lifetime.add(counts, 1);
-        user.rolling.add(counts, 1);
-        tiles.put(windowTime, counts);
-        emit(user, tiles, used, windowTime, time);
-    }
-
-    public void onTimer(OnTimerContext context, UserState user, MapView<Long, Totals> tiles, MapView<String, Long> used)
-            throws Exception {
-        TimeContext<Long> time = context.timeContext(Long.class);
-        // The end of a bounded input fires every timer; what lies ahead of the clock has not come to pass.
-        if (time.time() > user.emitted && time.time() <= System.currentTimeMillis()) {
-            emit(user, tiles, used, time.time(), time);
-        }
-    }
-
-    private void emit(
-            UserState user, MapView<Long, Totals> tiles, MapView<String, Long> used, long now, TimeContext<Long> time)
-            throws Exception {
-        long oldest = Long.MAX_VALUE;
-        List<Long> expired = new ArrayList<>();
-        for (Map.Entry<Long, Totals> entry : tiles.entries()) {
-            if (entry.getKey() < now - HALF_HOUR) {
-                user.rolling.add(entry.getValue(), -1);
-                expired.add(entry.getKey());
-            } else {
-                oldest = Math.min(oldest, entry.getKey());
-            }
-        }
-        for (Long key : expired) {
-            tiles.remove(key);
-        }
-        if (oldest != Long.MAX_VALUE) {
-            time.registerOnTime("decay", ((oldest + HALF_HOUR) / DECAY_STEP + 1) * DECAY_STEP);
-        }
-        user.emitted = now;
-        collect(row(user, used));
-    }
-
-    private static void seen(UserState user, Row tile) {
-        long first = tile.<Long>getFieldAs("first_happened");
-        user.firstSeen = user.lifetime.events == 0 ? first : Math.min(user.firstSeen, first);
-        user.lastSeen = Math.max(user.lastSeen, tile.<Long>getFieldAs("last_happened"));
-    }
-
-    /** As Flink's SESSION: a gap of exactly 30 minutes still belongs to the session. */
-    private static void session(UserState user, long first, long last) {
-        if (user.lifetime.events == 0 || first - user.lastRecord > HALF_HOUR) {
-            user.sessions++;
-            user.activeMs += last - first;
+        String kind = turn.getFieldAs("kind");
+        if (kind == null) {
+            tile(user, person, turn, time);
         } else {
-            user.activeMs += last - user.lastRecord;
+            route(user, person, turn, kind, time);
         }
-        user.lastRecord = last;
+        if (user.owner != null || user.lifetime.events == 0) {
+            Forgetting.plan(user, time); // others do so when their last tile has expired
+        }
     }
 
-    private static String latest(String known, String dated) {
-        return dated == null || known != null && known.compareTo(dated) > 0 ? known : dated;
-    }
-
-    private static void count(MapView<String, Long> used, String features) throws Exception {
-        if (features == null) {
+    public void onTimer(
+            OnTimerContext context, UserState user, MapView<Long, Totals> tiles, MapView<String, Long> used,
+            MapView<String, long[]> recent, MapView<Long, Long> sessions)
+            throws Exception {
+        TimeContext<Long> time = context.timeContext(Long.class);
+        if (Forgetting.onTimer(context, user, time)) {
             return;
         }
-        int room = MAX_FEATURES;
-        for (String ignored : used.keys()) {
-            room--;
+        // The end of a bounded input fires every timer; what lies ahead of the clock has not come to pass.
+        boolean due = context.currentTimer() == null || time.time() <= System.currentTimeMillis();
+        Person person = new Person(user, tiles, used, recent, sessions);
+        if (user.owner != null) {
+            decay(person, time);
+        } else if (due && time.time() > user.emitted && user.lifetime.events > 0) {
+            emit(user, person, time);
         }
-        for (String feature : features.split("\u001f")) {
-            Long before = used.get(feature);
-            if (before != null || room-- > 0) {
-                used.put(feature, before == null ? 1L : before + 1);
+    }
+
+    private void tile(UserState user, Person person, Row tile, TimeContext<Long> time) throws Exception {
+        Long happened = tile.getFieldAs("first_happened");
+        if (happened != null && Math.min(happened, tile.<Long>getFieldAs("first_record")) <= user.erasedAt) {
+            return; // what was erased came again
+        }
+        boolean refused = person.refuses();
+        String statement = Person.latest(user.consent, tile.getFieldAs("consent"));
+        if (Person.refuses(statement)) {
+            user.consent = statement;
+            if (!refused) {
+                forget(user, person, tile.getFieldAs("user_key"), time.time());
             }
+            return;
+        }
+        user.consent = statement;
+        if (happened == null) {
+            return; // nothing in it may be counted
+        }
+        Activity done = Activity.of(tile, time.time());
+        byte[] more = user.owner == null ? null : done.encode();
+        person.add(done);
+        if (more == null) {
+            emit(user, person, time);
+        } else {
+            decay(person, time);
+            relay(user, user.owner, MORE, more);
         }
     }
 
-    private static Row row(UserState user, MapView<String, Long> used) throws Exception {
-        Map<String, Long> counts = new TreeMap<>();
-        StringBuilder json = new StringBuilder("{");
-        for (Map.Entry<String, Long> entry : used.entries()) {
-            counts.put(entry.getKey(), entry.getValue());
+    private void route(UserState user, Person person, Row route, String kind, TimeContext<Long> time) throws Exception {
+        String id = route.getFieldAs("user_key");
+        long at = route.getFieldAs("since");
+        user.epoch = route.getFieldAs("epoch");
+        user.members = route.getFieldAs("members");
+        if (kind.equals(ResolveIds.ERASE)) {
+            user.erasedAt = Math.max(user.erasedAt, at);
+            user.consent = null;
+            forget(user, person, id, time.time());
+        } else if (kind.equals(ResolveIds.REFUSE) && !isNewer(user.consent, at)) {
+            user.consent = Event.statement(at, false, "");
+            forget(user, person, id, time.time());
+        } else {
+            follow(user, person, id, route.getFieldAs("owner"), time);
         }
-        counts.forEach((name, n) -> {
-            json.append(json.length() > 1 ? ",\"" : "\"");
-            json.append(JsonStringEncoder.getInstance().quoteAsString(name)).append("\":").append(n);
-        });
-        Totals all = user.lifetime;
-        Totals recent = user.rolling;
-        return Row.of(
-                Instant.ofEpochMilli(user.firstSeen), Instant.ofEpochMilli(user.lastSeen), all.events, all.pagesViewed,
-                all.stepsCompleted, all.featuresUsed, all.contentShown, all.contentClicked, user.sessions,
-                user.activeMs, recent.events, recent.pagesViewed, recent.stepsCompleted, recent.featuresUsed,
-                recent.contentShown, recent.contentClicked, counts, json.append('}').toString(), undated(user.ip),
-                undated(user.userAgent), undated(user.locale));
     }
 
-    private static String undated(String dated) {
-        return dated == null ? null : dated.substring(DATE_DIGITS);
+    /** Whether somebody said yes after that time. */
+    private static boolean isNewer(String statement, long at) {
+        return statement != null && !Person.refuses(statement) && statement.compareTo(Event.statement(at, true, "")) > 0;
+    }
+
+    /** From now on what this id does belongs to that owner; null: to itself alone. */
+    private void follow(UserState user, Person person, String id, String owner, TimeContext<Long> time) throws Exception {
+        String before = user.owner;
+        user.owner = owner;
+        if (id.equals(before) && !id.equals(owner)) {
+            relay(user, id, owner == null ? CLOSE : DROP, null);
+        }
+        if (owner == null) {
+            time.registerOnTime(soon(time));
+            return;
+        }
+        if (before == null && !id.equals(owner)) {
+            gone(user, time.time());
+        }
+        relay(user, owner, ALL, person.activity().encode());
+    }
+
+    private void forget(UserState user, Person person, String id, long now) throws Exception {
+        if (user.owner != null) {
+            relay(user, user.owner, DROP, null);
+        }
+        user.owner = null;
+        person.forget();
+        gone(user, now);
+    }
+
+    private void gone(UserState user, long now) {
+        user.emitted = Math.max(user.emitted, now);
+        collect(Person.without(user.emitted, RELAYED));
+    }
+
+    private void relay(UserState user, String owner, String kind, byte[] activity) {
+        Row row = Person.without(null, RELAYED);
+        int at = row.getArity() - RELAYED;
+        row.setField(at, owner);
+        row.setField(at + 1, kind);
+        row.setField(at + 2, user.epoch);
+        row.setField(at + 3, user.members);
+        row.setField(at + 4, user.emitted);
+        row.setField(at + 5, activity);
+        collect(row);
+    }
+
+    private void emit(UserState user, Person person, TimeContext<Long> time) throws Exception {
+        decay(person, time);
+        user.emitted = time.time();
+        collect(person.row(time.time(), RELAYED));
+    }
+
+    /** Takes out what is older than 30 minutes, and sees to it that the rest will be, too. */
+    static void decay(Person person, ProcessTableFunction.TimeContext<Long> time) throws Exception {
+        Long oldest = person.expire(time.time());
+        if (oldest == null) {
+            Forgetting.plan(person.user, time);
+        } else {
+            time.registerOnTime("decay", ((oldest + Person.HALF_HOUR) / DECAY_STEP + 1) * DECAY_STEP);
+        }
+    }
+
+    /** The end of the second, later than any row so far: then no row of the tiles of this moment is still to come. */
+    static long soon(ProcessTableFunction.TimeContext<Long> time) {
+        Long watermark = time.currentWatermark();
+        long now = watermark == null ? time.time() : Math.max(time.time(), watermark);
+        return Math.floorDiv(now, 1000L) * 1000L + 999L;
     }
 }

@@ -50,6 +50,20 @@ class ElasticsearchTableTest {
     }
 
     @Test
+    void aTableOfDeletionsRemovesWhatIsNotNewer() throws Exception {
+        try (FakeElasticsearch server = new FakeElasticsearch()) {
+            String table = "CREATE TABLE %s (id STRING, version BIGINT, PRIMARY KEY (id) NOT ENFORCED) WITH ('connector' ="
+                    + " 'elasticsearch', 'index' = 'profiles', 'format' = 'json', 'hosts' = '" + server.url()
+                    + "', 'sink.version.column' = 'version'%s)";
+            flink.executeSql(table.formatted("written", ""));
+            flink.executeSql(table.formatted("gone", ", 'sink.delete' = 'true'"));
+            flink.executeSql("INSERT INTO written (id, version) VALUES ('ada', 5), ('bob', 5), ('eve', 5)").await();
+            flink.executeSql("INSERT INTO gone (id, version) VALUES ('ada', 5), ('bob', 4), ('zoe', 9)").await();
+            assertEquals(java.util.Set.of("bob", "eve"), server.index.keySet());
+        }
+    }
+
+    @Test
     void allProblemsAreSaidAtOnceAndSecretsAreNot() {
         String said = refusal("'hosts' = 'http://me:s3cret-word@es:9200', 'username' = 'me',"
                 + " 'sink.version.column' = 'user_id', 'sink.bulk-flush.max-actions' = '0'");

@@ -69,7 +69,8 @@ final class WriterHarness implements AutoCloseable {
         ElasticsearchSettings get() {
             Duration wait = Duration.ofSeconds(5);
             return new ElasticsearchSettings(hosts, null, "profiles", "writer", "s3cret-word", null, null, maxActions,
-                    1 << 20, Duration.ofHours(1), 2, retries, Duration.ofMillis(20), wait, wait, wait, deadLetters);
+                    1 << 20, Duration.ofHours(1), 2, retries, Duration.ofMillis(20), wait, wait, wait, deadLetters,
+                    false);
         }
 
         WriterHarness open() {

@@ -16,6 +16,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** What a message says, and by which code it is refused when it breaks the contract. */
 class EventReaderTest {
     private static final long NOW = Instant.parse("2025-01-31T09:30:00Z").toEpochMilli();
+    private static final Consent POLICY = new Consent("ads", false);
     private static final String PAGE = "'messageId':'m','userId':'ann','type':'page'";
 
     static Stream<Arguments> refused() {
@@ -41,6 +42,9 @@ class EventReaderTest {
                 Arguments.of("wrong_type", page("'traits':'x'")),
                 Arguments.of("wrong_type", page("'context':{'ip':1}")),
                 Arguments.of("wrong_type", page("'properties':{'feature':[]}")),
+                Arguments.of("wrong_type", page("'context':{'consent':{'categoryPreferences':{'ads':'no'}}}")),
+                Arguments.of("wrong_type", page("'context':{'consent':{'categoryPreferences':[true]}}")),
+                Arguments.of("too_long", page("'context':{'consent':{'categoryPreferences':{'" + "x".repeat(2048) + "':true}}}")),
                 Arguments.of("too_long", page("'event':'" + "x".repeat(EventReader.MAX_TEXT + 1) + "'")),
                 Arguments.of("too_long", page("'messageId':'" + "x".repeat(513) + "'")),
                 Arguments.of("too_long", page("'userId':'" + "é".repeat(257) + "'")),
@@ -71,13 +75,13 @@ class EventReaderTest {
 
     @Test
     void aTombstoneIsRefused() {
-        assertEquals("empty", assertThrows(Refused.class, () -> EventReader.read(null, NOW, NOW)).code);
+        assertEquals("empty", assertThrows(Refused.class, () -> EventReader.read(null, NOW, NOW, POLICY)).code);
     }
 
     @Test
     void malformedUtf8IsRefused() {
         byte[] latin1 = "{\"userId\":\"Zoé\"}".getBytes(java.nio.charset.StandardCharsets.ISO_8859_1);
-        assertEquals("invalid_json", assertThrows(Refused.class, () -> EventReader.read(latin1, NOW, NOW)).code);
+        assertEquals("invalid_json", assertThrows(Refused.class, () -> EventReader.read(latin1, NOW, NOW, POLICY)).code);
     }
 
     @Test
@@ -86,9 +90,9 @@ class EventReaderTest {
         for (long time : new long[] {-1, NOW + EventReader.HOUR + 1}) {
             assertEquals(
                     "record_time_out_of_range",
-                    assertThrows(Refused.class, () -> EventReader.read(value, time, NOW)).code);
+                    assertThrows(Refused.class, () -> EventReader.read(value, time, NOW, POLICY)).code);
         }
-        assertEquals(NOW + EventReader.HOUR, EventReader.read(value, NOW + EventReader.HOUR, NOW).happenedAt);
+        assertEquals(NOW + EventReader.HOUR, EventReader.read(value, NOW + EventReader.HOUR, NOW, POLICY).happenedAt);
     }
 
     @Test
@@ -118,6 +122,85 @@ class EventReaderTest {
     void aStepOrFeatureMayBeANumber() {
         assertEquals("ann", read(page("'properties':{'step':2,'slot':true,'variation':1.5}")).userKey());
         assertEquals("7", read(page("'properties':{'feature':7}")).feature);
+    }
+
+    @Test
+    void consentIsKeptAsCompactJson() {
+        assertEquals(
+                "{\"ads\":false,\"a\\\"b\":true}",
+                read(page("'context':{'consent':{'x':{},'categoryPreferences':{'ads': false , 'a\\\"b':true}}}")).consent);
+        assertEquals("{}", read(page("'context':{'consent':{'categoryPreferences':{}}}")).consent);
+        assertNull(read(page("'context':{'consent':{'categoryPreferences':null}}")).consent);
+        assertNull(read(page("'context':{'consent':null}")).consent);
+    }
+
+    @Test
+    void anActionIsAnEventAndWhatItWasDoneTo() {
+        assertEquals("Feature Used|reports", action("Feature Used", "'feature':'reports','step':'s'"));
+        assertEquals("Step|s", action("Step", "'step':'s','content_id':'c'"));
+        assertEquals("Shown|c|d", action("Shown", "'content_id':'c|d'"));
+        assertEquals("a b|", action("a|b", ""));
+        assertEquals("a b|c d", action("a\\u001fb", "'feature':'c\\u001fd'"));
+        assertNull(read(page("'properties':{'feature':'reports'}")).action());
+    }
+
+    private static String action(String event, String properties) {
+        return read(page("'type':'track','event':'" + event + "','properties':{" + properties + "}")).action();
+    }
+
+    @Test
+    void identifyAndAliasNameAnotherId() {
+        String both = "'anonymousId':'web'";
+        assertEquals("web", otherId(page(both + ",'type':'identify'")));
+        assertEquals("old", otherId(page(both + ",'type':'alias','previousId':'old'")));
+        assertEquals("web", otherId(page(both + ",'type':'alias'")));
+        assertNull(otherId(page(both + ",'type':'track','event':'e'")), "a track links nothing");
+        assertNull(otherId(page("'anonymousId':'ann','type':'identify'")), "not to itself");
+        assertNull(otherId(page(both + ",'type':'identify','userId':null")), "not to nobody");
+        assertNull(otherId(page(both + ",'type':'identify'," + ads(false))), "not without consent");
+    }
+
+    private static String otherId(String message) {
+        var row = read(message).row(0, NOW, POLICY);
+        return row.isNullAt(14) ? null : row.getString(14).toString();
+    }
+
+    private static String ads(boolean agreed) {
+        return "'context':{'ip':'1.2.3.4','consent':{'categoryPreferences':{'ads':" + agreed + ",'other':true}}}";
+    }
+
+    @Test
+    void withoutConsentOnlyWhoseItIsAndWhatTheySaidGoesOn() {
+        var row = read(page(ads(false))).row(0, NOW, POLICY);
+        assertEquals("ann", row.getString(2).toString());
+        assertEquals(NOW + "n{\"ads\":false,\"other\":true}", row.getString(12).toString());
+        for (int column : new int[] {5, 6, 7, 8, 9, 10, 11, 13, 14}) {
+            assertTrue(row.isNullAt(column), "column " + column);
+        }
+        assertEquals('a', read(page(ads(true))).row(0, NOW, POLICY).getString(12).toString().charAt(13));
+    }
+
+    @Test
+    void silenceIsAsTheModeSays() {
+        assertTrue(new Consent("ads", false).allows(null));
+        assertTrue(!new Consent("ads", true).allows(null));
+        assertTrue(read(page("")).row(0, NOW, new Consent("ads", true)).isNullAt(5));
+        assertEquals("page", read(page("")).row(0, NOW, POLICY).getString(5).toString());
+    }
+
+    @Test
+    void aWishToBeErasedNamesWhoAndWhen() {
+        Event wish = erasure("{'userId':'ann','requestedAt':'2025-01-31T09:00:00Z'}");
+        assertEquals("ann", wish.userId);
+        assertEquals(NOW - 1_800_000, wish.happenedAt);
+        for (String bad : new String[] {"{'userId':'ann'}", "{'requestedAt':'2025-01-31T09:00:00Z'}",
+            "{'userId':'ann','requestedAt':'2025-01-31T10:30:00.001Z'}"}) {
+            assertEquals("invalid_control", assertThrows(Refused.class, () -> erasure(bad)).code);
+        }
+    }
+
+    private static Event erasure(String wish) {
+        return EventReader.readErasure(wish.replace('\'', '"').getBytes(UTF_8), NOW, NOW);
     }
 
     @Test
@@ -154,6 +237,6 @@ class EventReaderTest {
     }
 
     private static Event read(String message) {
-        return EventReader.read(message.replace('\'', '"').getBytes(UTF_8), NOW, NOW);
+        return EventReader.read(message.replace('\'', '"').getBytes(UTF_8), NOW, NOW, POLICY);
     }
 }

@@ -1,0 +1,118 @@
+"""Publishing on a real Kafka: proved first, in force at once as a whole, rolled back by version, all on record."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kafka import KafkaProducer
+from kafka.admin import KafkaAdminClient
+from typer.testing import CliRunner
+from waiting import until
+
+from usher.rules import Bundle, PublishError, ServedRules
+from usher.rules.cli import app
+from usher.rules.publish import history, publish, rollback
+from usher.rules.topic import Login
+from usher.stack import Stack
+from usher.stack.topics import create_topics
+
+CONF = Path(__file__).parents[2] / "conf"
+SWITCH_S = 5.0
+
+
+@pytest.fixture
+def kafka(stack: Stack) -> Iterator[Login]:
+    """The servers' Kafka, where nothing was published yet."""
+    admin = KafkaAdminClient(bootstrap_servers=stack.kafka)
+    if "rules" in admin.list_topics():
+        admin.delete_topics(["rules"])
+        until(lambda: "rules" not in admin.list_topics(), 30, "the topic to be gone")
+    yield {"bootstrap_servers": [stack.kafka]}
+    admin.close()
+
+
+@pytest.fixture
+def edited(tmp_path: Path) -> Path:
+    """The shipped rules, with the welcome in Europe changed."""
+    for part in ("rules", "content"):
+        shutil.copytree(CONF / part, tmp_path / part)
+    file = tmp_path / "rules" / "welcome.yaml"
+    file.write_text(file.read_text().replace("europe_welcome", "tablet_welcome"))
+    return tmp_path
+
+
+def send(kafka: Login, value: bytes) -> None:
+    producer = KafkaProducer(**kafka)
+    producer.send("rules", key=b"own", value=value, partition=0).get(30)
+    producer.close()
+
+
+def test_switch_refuse_and_roll_back(kafka: Login, edited: Path) -> None:
+    shipped, changed = Bundle.load(CONF).version, Bundle.load(edited).version
+    with ServedRules(kafka, str(CONF)) as rules:
+        user = {"continent": "EU", "device_type": "desktop"}
+        assert rules.bundle.version == shipped
+        publish(kafka, edited, "try the tablet's text", "ann")
+        until(lambda: rules.bundle.version == changed, SWITCH_S, "the bundle to be in force")
+        assert rules.bundle.decide_one(user)["welcome_message"].content_id == "tablet_welcome"
+        assert rules.bundle.text("tablet_welcome", "en") == "Welcome! Try your dashboards full screen."
+
+        (edited / "rules" / "welcome.yaml").write_text("rules: []\n")
+        with pytest.raises(PublishError, match="gap: Slot 'welcome_message'"):
+            publish(kafka, edited)
+        with pytest.raises(PublishError, match=f"never published.*{changed}"):
+            rollback(kafka, "000000000000")
+        publish(kafka, CONF, who="bob")
+        until(lambda: rules.bundle.version == shipped, SWITCH_S, "the bundle to be in force")
+        rollback(kafka, changed, "it sold better", "ann")
+        until(lambda: rules.bundle.version == changed, SWITCH_S, "the bundle to be in force")
+    told = [(one.action, one.who, one.version, one.replaces, one.note) for one in history(kafka)]
+    assert told == [
+        ("publish", "ann", changed, None, "try the tablet's text"),
+        ("publish", "bob", shipped, changed, ""),
+        ("rollback", "ann", changed, shipped, "it sold better"),
+    ]
+    with ServedRules(kafka, str(CONF)) as late:
+        assert late.bundle.version == changed, "one who starts later finds what is in force"
+
+
+def test_a_broken_bundle_stays_out(kafka: Login, edited: Path, caplog: pytest.LogCaptureFixture) -> None:
+    publish(kafka, edited)
+    in_force = Bundle.load(edited).version
+    bad = {"action": "publish", "version": "bad", "who": "x", "at": "", "note": "", "replaces": None}
+    with ServedRules(kafka, str(CONF)) as rules:
+        for value in (b"\xff", b"[]", json.dumps(bad | {"files": {"rules/a.yaml": "rules: [{}]"}}).encode()):
+            send(kafka, value)
+        until(lambda: "Rules bad are broken" in caplog.text, SWITCH_S, "the warning")
+        assert rules.bundle.version == in_force
+    with ServedRules(kafka, str(CONF)) as late:
+        assert late.bundle.version == in_force
+
+
+def test_a_topic_that_comes_later_is_followed(kafka: Login, edited: Path) -> None:
+    with ServedRules(kafka, str(CONF)) as rules:
+        create_topics(kafka["bootstrap_servers"][0])
+        publish(kafka, edited)
+        until(lambda: rules.bundle.version == Bundle.load(edited).version, 2 * SWITCH_S, "the bundle to be in force")
+
+
+def test_without_kafka_the_directory_is_in_force() -> None:
+    with ServedRules({}, str(CONF)) as rules:
+        assert rules.bundle.version == Bundle.load(CONF).version
+
+
+def test_command_line(kafka: Login, edited: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USHER_KAFKA", kafka["bootstrap_servers"][0])
+    run = CliRunner().invoke
+    assert "Nothing was published yet" in run(app, ["log"]).stdout
+    done = json.loads(run(app, ["publish", "--dir", str(edited), "--note", "why", "--json"]).stdout)
+    assert (done["ok"], done["action"], done["note"]) == (True, "publish", "why")
+    assert run(app, ["publish"]).exit_code == 0
+    assert f"Version {done['version']} is in force" in run(app, ["rollback", done["version"]]).stdout
+    lines = json.loads(run(app, ["log", "--json"]).stdout)["published"]
+    assert [one["action"] for one in lines] == ["publish", "publish", "rollback"]
+    (edited / "rules" / "welcome.yaml").write_text("rules: []\n")
+    refused = run(app, ["publish", "--dir", str(edited)])
+    assert refused.exit_code == 1 and "Nothing was published" in refused.stderr

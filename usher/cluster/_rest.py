@@ -1,0 +1,71 @@
+"""Flink's REST API, as far as Usher asks it."""
+
+import json
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any
+
+TIMEOUT_S = 10
+
+
+class RestError(RuntimeError):
+    """Flink does not answer, or not with what was asked for."""
+
+
+class FlinkRest:
+    """`FlinkRest("http://127.0.0.1:8081").jobs()`."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address.rstrip("/")
+        self._direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def get(self, path: str) -> Any:
+        """The JSON at a path like `/overview`."""
+        try:
+            with self._direct.open(self.address + path, timeout=TIMEOUT_S) as answer:
+                return json.load(answer)
+        except (OSError, ValueError) as error:
+            raise RestError(f"Flink at {self.address} does not answer {path}: {error}.") from error
+
+    def stop(self, job_id: str, savepoint_dir: str, patience_s: float = 120) -> str:
+        """Stop the job with a savepoint; returns where that is."""
+        body = json.dumps({"targetDirectory": savepoint_dir, "drain": False}).encode()
+        request = urllib.request.Request(
+            f"{self.address}/jobs/{job_id}/stop", data=body, headers={"Content-Type": "application/json"}
+        )
+        try:
+            with self._direct.open(request, timeout=TIMEOUT_S) as answer:
+                trigger = json.load(answer)["request-id"]
+        except OSError as error:
+            raise RestError(f"Flink at {self.address} does not stop job {job_id}: {error}.") from error
+        deadline = time.monotonic() + patience_s
+        while (state := self.get(f"/jobs/{job_id}/savepoints/{trigger}"))["status"]["id"] != "COMPLETED":
+            if time.monotonic() > deadline:
+                raise RestError(f"After {patience_s} s job {job_id} has no savepoint; it goes on running.")
+            time.sleep(0.05)
+        if "location" not in state["operation"]:
+            reason = state["operation"]["failure-cause"]["class"]
+            raise RestError(f"Job {job_id} could not be stopped with a savepoint ({reason}); it goes on running.")
+        return str(state["operation"]["location"])
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """Each job with `jid`, `name`, `state`; the newest last."""
+        return sorted(self.get("/jobs/overview")["jobs"], key=lambda job: job["start-time"])
+
+    def running(self, job_id: str) -> bool:
+        """Whether every subtask of the job runs."""
+        vertices = self.get(f"/jobs/{job_id}")["vertices"]
+        return all(vertex["status"] == "RUNNING" for vertex in vertices)
+
+    def metrics(self, job_id: str, wanted: str) -> dict[str, float]:
+        """Sum over subtasks of each operator metric whose name holds `wanted`, by its full name."""
+        found: dict[str, float] = {}
+        for vertex in self.get(f"/jobs/{job_id}")["vertices"]:
+            path = f"/jobs/{job_id}/vertices/{vertex['id']}/subtasks/metrics"
+            names = [metric["id"] for metric in self.get(path) if wanted in metric["id"]]
+            for some in (names[at : at + 50] for at in range(0, len(names), 50)):
+                query = urllib.parse.urlencode({"get": ",".join(some)})
+                found |= {metric["id"]: metric["sum"] for metric in self.get(f"{path}?{query}")}
+        return found

@@ -1,0 +1,101 @@
+"""Does it work?  One page of figures over all profiles, asked of Elasticsearch when the page is opened."""
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from jinja2 import Environment, FileSystemLoader, select_autoescape
+
+from usher.features import ONBOARDING_STEPS, SLOTS
+from usher.service import documents
+from usher.service.elastic import Elastic, ElasticError
+from usher.service.problems import Problem
+from usher.service.requests import Door
+
+CONTENT_SECURITY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+CONTENTS = 12
+"""Contents shown for each slot, those with the most users."""
+_SUMS: dict[str, Any] = {name: {"sum": {"field": name}} for name in ("content_shown", "content_clicked")}
+
+_templates = Environment(
+    loader=FileSystemLoader(Path(__file__).parent), autoescape=select_autoescape(), trim_blocks=True, lstrip_blocks=True
+)
+
+
+def routes(door: Door, elastic: Elastic) -> APIRouter:
+    """`/dashboard`; a browser asks for the admin key as Basic user."""
+    router = APIRouter(tags=["service"])
+
+    @router.get("/dashboard", openapi_extra=documents.file("admin", "text/html"))
+    async def dashboard(request: Request) -> Response:
+        door.admit(request, "admin")
+        try:
+            answer = await elastic.ask("POST", "profiles/_search", question())
+        except ElasticError as error:
+            raise Problem(503, f"The profiles were not reached ({error}).", headers={"Retry-After": "30"}) from error
+        page = _templates.get_template("dashboard.html").render(figures(answer["aggregations"]))
+        return Response(page, media_type="text/html", headers={"Content-Security-Policy": CONTENT_SECURITY})
+
+    return router
+
+
+def question() -> dict[str, Any]:
+    """All figures in one search, no person in the answer; bots are left out."""
+    people = {"query": {"bool": {"must_not": {"term": {"is_bot": True}}}}, "size": 0, "track_total_hits": True}
+    steps = {
+        f"steps_{n}": {"filter": {"range": {"steps_completed": {"gte": n}}}} for n in range(len(ONBOARDING_STEPS) + 1)
+    }
+    slots = {
+        slot: {"terms": {"field": f"decisions.{slot}.content", "size": CONTENTS}, "aggs": _SUMS} for slot in SLOTS[:3]
+    }
+    return people | {
+        "aggs": steps
+        | slots
+        | _SUMS
+        | {
+            "active_24h": {"filter": {"range": {"last_seen": {"gte": "now-24h"}}}},
+            "returned": {"filter": {"range": {"sessions_total": {"gte": 2}}}},
+            "engagement": {"avg": {"field": "engagement_score"}},
+            "devices": {"terms": {"field": "device_type", "size": 5}},
+            "countries": {"terms": {"field": "country", "size": 10}},
+        }
+    }
+
+
+def figures(found: dict[str, Any]) -> dict[str, Any]:
+    """Elasticsearch's answer as the page shows it; shares are None where nobody is there to share."""
+    users = found["steps_0"]["doc_count"]
+    return {
+        "users": users,
+        "active": found["active_24h"]["doc_count"],
+        "returned": _share(found["returned"]["doc_count"], users),
+        "clicked": _share(found["content_clicked"]["value"], found["content_shown"]["value"]),
+        "shown": round(found["content_shown"]["value"]),
+        "engagement": found["engagement"]["value"],
+        "steps": [
+            {
+                "label": f"{n} or more",
+                "users": (count := found[f"steps_{n}"]["doc_count"]),
+                "share": _share(count, users),
+            }
+            for n in range(1, len(ONBOARDING_STEPS) + 1)
+        ],
+        "slots": {slot: [_content(bucket, users) for bucket in found[slot]["buckets"]] for slot in SLOTS[:3]},
+        "groups": {
+            name: [(bucket["key"], _share(bucket["doc_count"], users)) for bucket in found[name]["buckets"]]
+            for name in ("devices", "countries")
+        },
+    }
+
+
+def _content(bucket: dict[str, Any], users: int) -> dict[str, Any]:
+    return {
+        "content": bucket["key"],
+        "users": bucket["doc_count"],
+        "share": _share(bucket["doc_count"], users),
+        "clicked": _share(bucket["content_clicked"]["value"], bucket["content_shown"]["value"]),
+    }
+
+
+def _share(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
