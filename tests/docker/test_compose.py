@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from elasticsearch import Elasticsearch
+from waiting import until
 
 from usher.settings import ROOT
 from usher.stack._servers import free_port
@@ -58,10 +59,6 @@ def environment() -> Iterator[dict[str, str]]:
 
 
 @needs_engine
-@pytest.mark.skipif(
-    "USHER_TEST_DOCKER" not in os.environ,
-    reason="has not passed yet: the service's workers die in the image (USHER_TEST_DOCKER=1 runs it)",
-)
 def test_from_up_to_profiles_to_down(environment: dict[str, str]) -> None:
     make_image, up = block("up").strip().splitlines()
     shell(make_image, environment)
@@ -74,13 +71,12 @@ def test_from_up_to_profiles_to_down(environment: dict[str, str]) -> None:
     send, profile = block("use").strip().splitlines()
     outside = {name: value for name, value in environment.items() if not name.endswith("_KEY")}
     with Elasticsearch(address) as client:
-        while not _there(client):
-            assert time.monotonic() - began < FIRST_PROFILE_S, _logs(environment)
-            time.sleep(0.5)
-        shell(send, outside)
-        while not client.exists(index="profiles", id="u-1-000000"):
-            assert time.monotonic() - began < FIRST_PROFILE_S, _logs(environment)
-            time.sleep(0.5)
+        try:
+            until(lambda: _there(client), FIRST_PROFILE_S, "the indices")
+            shell(send, outside)
+            until(lambda: client.exists(index="profiles", id="u-1-000000"), FIRST_PROFILE_S, "the first profile")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{_logs(environment)}") from None
     print(f"cold up to first profile: {time.monotonic() - began:.0f} s; image: {int(size) / 1e6:.0f} MB")
     assert "welcome_message" in shell(profile, outside)
     health = f"http://127.0.0.1:{environment['SERVICE_PORT']}/health"
