@@ -134,8 +134,9 @@ def simulate(
     seed: int = 1,
     days: float = 3.0,
     to: Annotated[Path | None, typer.Option(help="An NDJSON file.")] = None,
+    live: Annotated[bool, typer.Option(help="Record time is now, as for a job that runs already.")] = False,
 ) -> None:
-    """Realistic newcomers, to Kafka or to a file."""
+    """Realistic newcomers of the last days, to Kafka or to a file."""
     from usher.simulator import simulate as newcomers
     from usher.simulator import write_ndjson
 
@@ -149,7 +150,7 @@ def simulate(
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "simulated.ndjson"
         write_ndjson(track(messages, "simulating"), file)
-        show(f"{send(file, _settings()['kafka']):,} messages sent")
+        show(f"{send(file, _settings()['kafka'], live):,} messages sent")
 
 
 @app.command()

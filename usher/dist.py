@@ -1,8 +1,8 @@
 """`make dist`: the three things that are shipped with `flink run`, and nothing else is needed on a worker.
 
-    usher/                 jobs, SQL, rules, model, table of countries and the Python code   -pyfs, -py
-    python.zip             an interpreter with the packages that the job imports             -pyarch, -pyexec
-    usher-connectors.jar   connectors and functions for the JVM                              -j
+usher/                 jobs, SQL, rules, model, table of countries and the Python code   -pyfs, -py
+python.zip             an interpreter with the packages that the job imports             -pyarch, -pyexec
+usher-connectors.jar   connectors and functions for the JVM                              -j
 """
 
 import re

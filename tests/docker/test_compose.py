@@ -71,16 +71,21 @@ def test_from_up_to_profiles_to_down(environment: dict[str, str]) -> None:
     send, profile = block("use").strip().splitlines()
     outside = {name: value for name, value in environment.items() if not name.endswith("_KEY")}
     with Elasticsearch(address) as client:
-        try:
-            until(lambda: _there(client), FIRST_PROFILE_S, "the indices")
-            shell(send, outside)
-            until(lambda: client.exists(index="profiles", id="u-1-000000"), FIRST_PROFILE_S, "the first profile")
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{_logs(environment)}") from None
+        until(lambda: _there(client), FIRST_PROFILE_S, "the indices")
+        shell(send, outside)
+        _await_profile(client, "u-1-000000", environment)
     print(f"cold up to first profile: {time.monotonic() - began:.0f} s; image: {int(size) / 1e6:.0f} MB")
     assert "welcome_message" in shell(profile, outside)
     health = f"http://127.0.0.1:{environment['SERVICE_PORT']}/health"
     shell(f".venv/bin/python -c 'import urllib.request as u; u.urlopen(\"{health}\", timeout=30)'", environment)
+
+    shell(block("stop"), environment)
+    shell(up, environment)
+    with Elasticsearch(address) as client:
+        until(lambda: _there(client), FIRST_PROFILE_S, "Elasticsearch, again")
+        assert client.exists(index="profiles", id="u-1-000000")
+        shell(send.replace("--users 20", "--users 20 --seed 2"), outside)
+        _await_profile(client, "u-2-000000", environment)
 
     shell(block("down"), environment)
     for kind in ("ps -a", "volume ls", "network ls"):
@@ -96,6 +101,24 @@ def test_the_file_is_valid_for_both_generations() -> None:
         assert service["image"] == "${IMAGE:-usher}"
         for port in service.get("ports", ()):
             assert re.fullmatch(r"127\.0\.0\.1:\$\{[A-Z]+_PORT:-\d+\}:\d+", port)
+
+
+@needs_engine
+def test_official_images_are_laid_over_it() -> None:
+    """Only `config`: no image can be pulled where this runs."""
+    (command,) = block("official").strip().splitlines()
+    shown = shell(command.replace("up -d", "config"), dict(os.environ) | {"KAFKA_IMAGE": "mirror/kafka:1"})
+    composed: dict[str, Any] = yaml.safe_load(shown)
+    images = {name: service["image"] for name, service in composed["services"].items()}
+    assert images.pop("kafka") == "mirror/kafka:1" and images.pop("elasticsearch").startswith("elasticsearch:")
+    assert set(images.values()) == {"usher"}
+
+
+def _await_profile(client: Elasticsearch, user: str, environment: dict[str, str]) -> None:
+    try:
+        until(lambda: client.exists(index="profiles", id=user), FIRST_PROFILE_S, f"the profile of {user}")
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{_logs(environment)}") from None
 
 
 def _there(client: Elasticsearch) -> bool:

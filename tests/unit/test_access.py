@@ -1,6 +1,7 @@
 """What is amiss is said in sentences before the job starts: on the real servers, and on a port where nobody is."""
 
 import base64
+import json
 import socket
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from waiting import until
 
 from usher.access import AccessError, check_access, elasticsearch_options, kafka_options
 from usher.settings import load
-from usher.stack import Stack
+from usher.stack import Stack, indices
 from usher.stack._servers import HOST, Kafka, free_port
 from usher.stack.indices import INDICES, create_indices
 from usher.stack.topics import create_topics
@@ -63,6 +64,21 @@ def test_missing_topic_and_index(reached: dict[str, Any]) -> None:
     kafka, elasticsearch = problems(reached)
     assert kafka == f"Kafka at {reached['kafka']} has no topic events_late: create what is missing with `usher setup`."
     assert elasticsearch.endswith("has no index ingest: create what is missing with `usher setup`.")
+
+
+def test_a_column_that_the_index_does_not_know(reached: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """An upgraded job's mapping has a field more: refused before the start, until `usher setup` has added it."""
+    mapping = json.loads((indices.MAPPINGS / "profiles.json").read_text())
+    mapping["mappings"]["properties"]["shoe_size"] = {"type": "integer"}
+    monkeypatch.setattr(indices, "_body", lambda alias: mapping if alias == "profiles" else {})
+    (told,) = problems(reached)
+    assert told.endswith("the index profiles has no field shoe_size: `usher setup` adds them.")
+    assert create_indices(reached["elasticsearch"]) == ("profiles.shoe_size",)
+    check_access(reached)
+    monkeypatch.undo()
+    with Elasticsearch(reached["elasticsearch"]) as client:
+        client.indices.delete(index=INDICES["profiles"])
+    create_indices(reached["elasticsearch"])
 
 
 def test_the_command_ends_in_that_sentence() -> None:

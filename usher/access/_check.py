@@ -9,7 +9,7 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import AuthorizationError, KafkaError
 
 from usher.access._logins import elasticsearch_login, kafka_login
-from usher.stack.indices import INDICES
+from usher.stack.indices import INDICES, missing_fields
 from usher.stack.topics import TOPICS
 
 PATIENCE_S = 10
@@ -65,11 +65,14 @@ def _elasticsearch_problems(settings: dict[str, Any]) -> Iterator[str]:
     where = f"Elasticsearch at {settings['elasticsearch']}"
     with Elasticsearch(**elasticsearch_login(settings), request_timeout=PATIENCE_S, max_retries=0) as client:
         try:
-            missing = [alias for alias in INDICES if not client.indices.exists(index=alias)]
+            written = {alias: alias for alias in INDICES} | {"profiles": settings["profiles_index"]}
+            missing = [index for index in written.values() if not client.indices.exists(index=index)]
             if missing:
                 yield f"{where} has no index {', '.join(missing)}: create what is missing with `usher setup`."
-            for alias in set(INDICES) - set(missing):
-                yield from _write_problems(client, alias, where)
+            for alias, index in written.items():
+                if index not in missing:
+                    yield from _field_problems(client, alias, index, where)
+                    yield from _write_problems(client, index, where)
         except AuthenticationException:
             yield (
                 f"{where} does not accept the login: check USHER_ELASTICSEARCH_USER and USHER_ELASTICSEARCH_PASSWORD, "
@@ -84,13 +87,20 @@ def _elasticsearch_problems(settings: dict[str, Any]) -> Iterator[str]:
             )
 
 
-def _write_problems(client: Elasticsearch, alias: str, where: str) -> Iterator[str]:
+def _field_problems(client: Elasticsearch, alias: str, index: str, where: str) -> Iterator[str]:
+    """The mapping is strict: a job with a column more would have every document refused."""
+    if fields := missing_fields(client, alias, index):
+        cure = "`usher setup` adds them" if index == alias else "make it anew with `usher index create`"
+        yield f"{where}: the index {index} has no field {', '.join(fields)}: {cure}."
+
+
+def _write_problems(client: Elasticsearch, index: str, where: str) -> Iterator[str]:
     """Deleting a document that is not there takes the same right as the job's writes, and changes nothing."""
     try:
-        answer = client.bulk(operations=[{"delete": {"_index": alias, "_id": "usher-access-check"}}])
+        answer = client.bulk(operations=[{"delete": {"_index": index, "_id": "usher-access-check"}}])
         outcome = answer["items"][0]["delete"]
         reason = outcome.get("error", {}).get("type") if outcome["status"] != 404 else None
     except AuthorizationException:
         reason = "forbidden"
     if reason:
-        yield f"{where} does not let us write to {alias} ({reason}): give the login the privilege write on it."
+        yield f"{where} does not let us write to {index} ({reason}): give the login the privilege write on it."

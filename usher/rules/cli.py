@@ -68,9 +68,7 @@ def check(
 
 
 @app.command()
-def matrix(
-    directory: Directory = CONF, form: Annotated[Format, typer.Option("--format")] = Format.markdown
-) -> None:
+def matrix(directory: Directory = CONF, form: Annotated[Format, typer.Option("--format")] = Format.markdown) -> None:
     """Print the decision matrix: Markdown, a page of HTML, or CSV for a spreadsheet."""
     from usher.rules import matrix as render
     from usher.rules.spreadsheet import to_csv

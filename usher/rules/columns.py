@@ -166,8 +166,7 @@ class Columns:
             missing = 0 if prefix == "feature_counts" else None
             column = self.columns[prefix]
             return [
-                entry.get(name, missing) if type(entry) is dict else entry_of(prefix, name, entry)
-                for entry in column
+                entry.get(name, missing) if type(entry) is dict else entry_of(prefix, name, entry) for entry in column
             ]
         return np.full(self.rows, math.nan) if numeric else [None] * self.rows
 

@@ -66,9 +66,7 @@ def _append(login: Login, action: Action, version: str, files: dict[str, str], n
 
 
 def _send(login: Login, value: bytes) -> None:
-    producer = KafkaProducer(
-        **login, acks="all", compression_type="gzip", max_request_size=MAX_BUNDLE_BYTES + 1000
-    )
+    producer = KafkaProducer(**login, acks="all", compression_type="gzip", max_request_size=MAX_BUNDLE_BYTES + 1000)
     try:
         producer.send(TOPIC.topic, key=uuid.uuid4().hex.encode(), value=value, partition=TOPIC.partition).get(30)
     except KafkaError as error:

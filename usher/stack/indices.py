@@ -1,6 +1,7 @@
 """The indices and their aliases, from the mappings in conf/elasticsearch/."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from elasticsearch import Elasticsearch
@@ -20,16 +21,24 @@ INDICES = {
 
 
 def create_indices(url: str, **login: Any) -> tuple[str, ...]:
-    """Create the indices that are not there yet, each with its alias; returns the names of those it created.
+    """Create the indices that are not there yet, each with its alias, and fields that an index does not have yet.
 
-    `login` is what elasticsearch-py needs beside the address (`usher.access.elasticsearch_login`).
+    Returns the names of what it created, a field's as `profiles.city`. `login` is what elasticsearch-py needs beside
+    the address (`usher.access.elasticsearch_login`).
 
     >>> create_indices("http://127.0.0.1:9200")
     ('profiles-v1', 'identities-v1', 'ingest-v1', 'drift-v1')
     """
     bodies = {alias: _body(alias) for alias in INDICES}
     with Elasticsearch(**{"hosts": url} | login) as client:
-        return tuple(INDICES[alias] for alias in INDICES if _created(client, alias, bodies[alias]))
+        return tuple(name for alias, body in bodies.items() for name in _created(client, alias, body))
+
+
+def missing_fields(client: Elasticsearch, alias: str, index: str) -> tuple[str, ...]:
+    """Fields that the alias's mapping in conf/ has and the index has not, such as `city` or `decisions.badge`."""
+    wanted = set(_fields(_body(alias).get("mappings", {})))
+    lacking = [wanted.difference(_fields(one["mappings"])) for one in client.indices.get_mapping(index=index).values()]
+    return tuple(sorted(set[str]().union(*lacking)))
 
 
 def create_index(alias: str, index: str, **login: Any) -> None:
@@ -48,16 +57,24 @@ def switch_alias(alias: str, index: str, **login: Any) -> tuple[str, ...]:
     return before
 
 
-def _created(client: Elasticsearch, alias: str, body: dict[str, Any]) -> bool:
+def _created(client: Elasticsearch, alias: str, body: dict[str, Any]) -> tuple[str, ...]:
     index = INDICES[alias]
-    if client.indices.exists_alias(name=alias):
-        return False  # wherever it points: `usher index switch` may have moved it
+    if client.indices.exists_alias(name=alias):  # wherever it points: `usher index switch` may have moved it
+        if fields := missing_fields(client, alias, alias):
+            client.indices.put_mapping(index=alias, properties=body["mappings"]["properties"])
+        return tuple(f"{alias}.{field}" for field in fields)
     if client.indices.exists(index=index):
         client.indices.put_alias(index=index, name=alias)
-        return False
+        return ()
     aliases = {**body.get("aliases", {}), alias: {}}
     client.indices.create(index=index, mappings=body.get("mappings"), settings=body.get("settings"), aliases=aliases)
-    return True
+    return (index,)
+
+
+def _fields(mapping: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, field in mapping.get("properties", {}).items():
+        yield f"{prefix}{name}"
+        yield from _fields(field, f"{prefix}{name}.")
 
 
 def _body(alias: str) -> dict[str, Any]:
