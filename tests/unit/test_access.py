@@ -22,7 +22,7 @@ from usher.access import AccessError, check_access, elasticsearch_options, kafka
 from usher.settings import load
 from usher.stack import Stack, indices
 from usher.stack._servers import HOST, Kafka, free_port
-from usher.stack.indices import INDICES, create_indices
+from usher.stack.indices import create_indices
 from usher.stack.topics import create_topics
 
 
@@ -60,7 +60,7 @@ def test_missing_topic_and_index(reached: dict[str, Any]) -> None:
     until(lambda: "events_late" not in admin.list_topics(), 30, "the topic to be gone")
     admin.close()
     with Elasticsearch(reached["elasticsearch"]) as client:
-        client.indices.delete(index=INDICES["ingest"])
+        client.indices.delete(index=list(client.indices.get_alias(name="ingest")))
     kafka, elasticsearch = problems(reached)
     assert kafka == f"Kafka at {reached['kafka']} has no topic events_late: create what is missing with `usher setup`."
     assert elasticsearch.endswith("has no index ingest: create what is missing with `usher setup`.")
@@ -77,7 +77,7 @@ def test_a_column_that_the_index_does_not_know(reached: dict[str, Any], monkeypa
     check_access(reached)
     monkeypatch.undo()
     with Elasticsearch(reached["elasticsearch"]) as client:
-        client.indices.delete(index=INDICES["profiles"])
+        client.indices.delete(index=list(client.indices.get_alias(name="profiles")))
     create_indices(reached["elasticsearch"])
 
 
