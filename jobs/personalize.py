@@ -92,6 +92,7 @@ def statements(settings: dict[str, Any], bounded: bool) -> list[str]:
     """
     values = settings | {
         "tile_ms": settings["tile_s"] * 1000,
+        "catch_up_ms": int(settings["catch_up_s"] * 1000),
         "state_ttl_ms": int(settings["state_ttl_h"] * 3_600_000),
         "bounded_mode": "latest-offset" if bounded else "unbounded",
         "idle_timeout": f"{settings['idle_timeout_s']} s" if not bounded else "0 s",

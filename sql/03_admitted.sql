@@ -2,6 +2,3 @@
 CREATE TEMPORARY VIEW admitted AS
 SELECT *
 FROM admit_events(TABLE parsed PARTITION BY bucket, ${tile_ms}, DESCRIPTOR(record_time));
-
-CREATE TEMPORARY VIEW accepted AS
-SELECT * FROM admitted WHERE verdict = 'accepted';

@@ -20,5 +20,6 @@ SELECT
     MAX(user_agent)                                            AS user_agent,
     MAX(locale)                                                AS locale,
     MAX(consent)                                               AS consent
-FROM TABLE(TUMBLE(TABLE accepted, DESCRIPTOR(rowtime), INTERVAL '${tile_s}' SECOND))
+FROM TABLE(TUMBLE(TABLE admitted, DESCRIPTOR(rowtime), INTERVAL '${tile_s}' SECOND))
+WHERE verdict = 'accepted'
 GROUP BY user_key, window_start, window_end, window_time;

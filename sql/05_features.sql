@@ -8,8 +8,8 @@ SELECT user_key, consent, window_time FROM tiles WHERE SUBSTRING(consent, 14, 1)
 CREATE TEMPORARY VIEW notices AS
 SELECT CAST(0 AS INT) AS hub, previous_id AS id, CAST('link' AS STRING) AS kind, user_key AS target,
     LEAST(happened_at, record_ms) AS since, rowtime AS notice_time
-FROM accepted
-WHERE previous_id IS NOT NULL
+FROM admitted
+WHERE verdict = 'accepted' AND previous_id IS NOT NULL
 UNION ALL
 SELECT CAST(0 AS INT), user_key, CAST('erase' AS STRING), CAST(NULL AS STRING), happened_at, rowtime
 FROM admitted
@@ -21,7 +21,7 @@ FROM withdrawals(TABLE refusals PARTITION BY user_key, DESCRIPTOR(window_time));
 -- ... which tells each id whose it is.
 CREATE TEMPORARY VIEW routes AS
 SELECT user_key, kind, owner, epoch, members, since, rowtime AS route_time
-FROM resolve_ids(TABLE notices PARTITION BY hub, ${state_ttl_ms}, DESCRIPTOR(notice_time));
+FROM resolve_ids(TABLE notices PARTITION BY hub, CAST(${state_ttl_ms} AS BIGINT), DESCRIPTOR(notice_time));
 
 CREATE TEMPORARY VIEW turns AS
 SELECT
@@ -43,7 +43,7 @@ FROM routes;
 -- An id alone has its features here; one that belongs to somebody relays what it does to its owner.
 CREATE TEMPORARY VIEW rolled AS
 SELECT *
-FROM roll_features(TABLE turns PARTITION BY user_key, ${state_ttl_ms}, DESCRIPTOR(turn_time));
+FROM roll_features(TABLE turns PARTITION BY user_key, CAST(${state_ttl_ms} AS BIGINT), CAST(${catch_up_ms} AS BIGINT), DESCRIPTOR(turn_time));
 
 CREATE TEMPORARY VIEW relayed AS
 SELECT owner, user_key AS sender, kind, epoch, members, emitted, activity, rowtime AS relay_time
@@ -52,7 +52,7 @@ WHERE owner IS NOT NULL;
 
 CREATE TEMPORARY VIEW merged AS
 SELECT *
-FROM merge_features(TABLE relayed PARTITION BY owner, ${state_ttl_ms}, DESCRIPTOR(relay_time));
+FROM merge_features(TABLE relayed PARTITION BY owner, CAST(${state_ttl_ms} AS BIGINT), CAST(${catch_up_ms} AS BIGINT), DESCRIPTOR(relay_time));
 
 CREATE TEMPORARY VIEW features AS
 SELECT

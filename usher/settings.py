@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FILE = ROOT / "conf" / "usher.yaml"
 PATHS = ("geo_database", "model_dir", "rules_dir", "connectors_jar", "dead_letters", "service_keys")
 MAY_BE_ZERO = (
+    "catch_up_s",
     "retain_events_h",
     "retain_rejected_h",
     "retain_decisions_h",

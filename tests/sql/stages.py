@@ -12,7 +12,7 @@ from jobs.personalize import JAVA_FUNCTIONS, configuration, statements
 from usher.settings import load
 
 VIEWS = (
-    "parsed", "admitted", "accepted", "tiles", "refusals", "notices", "routes", "turns", "rolled", "relayed", "merged",
+    "parsed", "admitted", "tiles", "refusals", "notices", "routes", "turns", "rolled", "relayed", "merged",
     "features", "departed", "rejected",
 )  # fmt: skip
 
@@ -28,7 +28,7 @@ class Stages:
 
     def __init__(self, given: list[dict[str, Any]], file: Path, without: tuple[str, ...] = ()) -> None:
         self.without = without
-        settings = load({"USHER_PARALLELISM": "1"})
+        settings = load({"USHER_PARALLELISM": "1", "USHER_CATCH_UP_S": "0"})
         config = configuration(settings)
         config.set_string("pipeline.auto-watermark-interval", "0 ms")
         builder = EnvironmentSettings.new_instance().in_streaming_mode()

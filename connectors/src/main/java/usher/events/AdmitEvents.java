@@ -5,7 +5,6 @@ import static org.apache.flink.table.annotation.ArgumentTrait.REQUIRE_ON_TIME;
 import static org.apache.flink.table.annotation.ArgumentTrait.SET_SEMANTIC_TABLE;
 
 import java.util.HashMap;
-import java.util.Iterator;
 import java.util.Map;
 import org.apache.flink.metrics.Counter;
 import org.apache.flink.metrics.MetricGroup;
@@ -27,8 +26,6 @@ import org.apache.flink.types.Row;
  */
 @FunctionHint(output = @DataTypeHint("ROW<verdict STRING>"))
 public class AdmitEvents extends ProcessTableFunction<Row> {
-    static final long HOUR = 3_600_000L;
-    private static final long CLEAN_UP_EVERY = HOUR / 6;
     private static final String RECORD =
             "ROW<bucket INT, message_id STRING, user_key STRING, error_code STRING, reason STRING, type STRING, "
                     + "event STRING, action STRING, happened_at BIGINT, ip STRING, user_agent STRING, "
@@ -36,10 +33,13 @@ public class AdmitEvents extends ProcessTableFunction<Row> {
                     + "`partition` INT, `offset` BIGINT, record_time TIMESTAMP_LTZ(3)>";
     private static final StringData CLOCK = StringData.fromString("clock");
     private static final StringData ERASURE = StringData.fromString(Event.ERASURE);
-    /** Cleaned up here: Flink's own TTL would copy whole buckets of ids at every access (docs/speed.md). */
+    /** {@link SeenIds} forgets by itself. */
     private static final String NO_TTL = "0 s";
     private static final int MESSAGE_ID = 1;
     private static final int ERROR_CODE = 3;
+    /** A map of one entry: of a value, Flink computes a hash code before and after each call. */
+    private static final Integer ONLY = 0;
+    private transient SeenIds seenIds;
     private transient Counter accepted;
     private transient Counter duplicate;
     private transient Counter late;
@@ -48,6 +48,7 @@ public class AdmitEvents extends ProcessTableFunction<Row> {
 
     @Override
     public void open(FunctionContext context) {
+        seenIds = new SeenIds();
         metrics = context.getMetricGroup().addGroup("usher");
         accepted = metrics.counter("accepted");
         duplicate = metrics.counter("duplicate");
@@ -55,15 +56,9 @@ public class AdmitEvents extends ProcessTableFunction<Row> {
         quarantined = new HashMap<>();
     }
 
-    /** When this bucket was last rid of ids older than an hour. */
-    public static class CleanUp {
-        public long at;
-    }
-
     public void eval(
             Context context,
-            @StateHint(ttl = NO_TTL) MapView<String, Long> seen,
-            @StateHint(ttl = NO_TTL) CleanUp cleanUp,
+            @StateHint(ttl = NO_TTL) MapView<Integer, byte[]> seen,
             @ArgumentHint(
                             value = {SET_SEMANTIC_TABLE, REQUIRE_ON_TIME, PASS_COLUMNS_THROUGH},
                             type = @DataTypeHint(value = RECORD, bridgedTo = RowData.class))
@@ -88,21 +83,13 @@ public class AdmitEvents extends ProcessTableFunction<Row> {
             verdict("late", late);
             return;
         }
-        String id = record.getString(MESSAGE_ID).toString();
-        Long before = seen.get(id);
-        if (before != null && Math.abs(now - before) < HOUR) {
+        byte[] id = record.getString(MESSAGE_ID).toBytes();
+        byte[] ids = seenIds.with(seen.get(ONLY), id, now, watermark == null ? 0 : watermark);
+        if (ids == null) {
             verdict("duplicate", duplicate);
             return;
         }
-        seen.put(id, now);
-        if (watermark != null && watermark - cleanUp.at > CLEAN_UP_EVERY) {
-            for (Iterator<Map.Entry<String, Long>> ids = seen.entries().iterator(); ids.hasNext(); ) {
-                if (ids.next().getValue() < watermark - HOUR) {
-                    ids.remove();
-                }
-            }
-            cleanUp.at = watermark;
-        }
+        seen.put(ONLY, ids);
         verdict("accepted", accepted);
     }
 

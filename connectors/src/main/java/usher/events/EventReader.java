@@ -9,11 +9,6 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.time.DateTimeException;
 import java.time.Instant;
-import java.time.LocalDateTime;
-import java.time.OffsetDateTime;
-import java.time.ZoneOffset;
-import java.time.format.DateTimeFormatter;
-import java.time.temporal.TemporalAccessor;
 import java.util.Set;
 
 /**
@@ -261,12 +256,12 @@ final class EventReader {
     }
 
     private static long instant(String text, String name) {
+        long millis = Timestamps.utc(text);
+        if (millis != Timestamps.OTHER) {
+            return millis;
+        }
         try {
-            TemporalAccessor parsed =
-                    DateTimeFormatter.ISO_DATE_TIME.parseBest(text, OffsetDateTime::from, LocalDateTime::from);
-            return parsed instanceof OffsetDateTime offset
-                    ? offset.toInstant().toEpochMilli()
-                    : ((LocalDateTime) parsed).toInstant(ZoneOffset.UTC).toEpochMilli();
+            return Timestamps.iso(text);
         } catch (DateTimeException | ArithmeticException e) {
             throw new Refused("invalid_timestamp", name + " is not an ISO-8601 time such as 2026-01-31T09:30:00.000Z.");
         }

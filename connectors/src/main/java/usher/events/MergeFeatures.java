@@ -29,9 +29,11 @@ public class MergeFeatures extends ProcessTableFunction<Row> {
             @StateHint(ttl = Forgetting.BY_ITSELF) MapView<String, long[]> recent,
             @StateHint(ttl = Forgetting.BY_ITSELF) MapView<Long, Long> sessions,
             @ArgumentHint({SET_SEMANTIC_TABLE, REQUIRE_ON_TIME}) Row relayed,
-            Long keepMs)
+            Long keepMs,
+            Long catchUpMs)
             throws Exception {
         Forgetting.touch(user, keepMs);
+        user.catchUpMs = catchUpMs;
         long epoch = relayed.getFieldAs("epoch");
         if (epoch < user.epoch) {
             return; // who belongs together has changed since; all of it comes again
@@ -58,7 +60,8 @@ public class MergeFeatures extends ProcessTableFunction<Row> {
                 user.arrived++;
                 belongs(user, relayed.getFieldAs("sender"), relayed.getFieldAs("owner"));
             }
-            long then = kind.equals(RollFeatures.ALL) ? RollFeatures.soon(time) : time.time();
+            boolean all = kind.equals(RollFeatures.ALL);
+            long then = all ? RollFeatures.soon(time) : CatchUp.next(user, time.time());
             time.registerOnTime(Math.max(then, user.emitted + 1));
         }
     }

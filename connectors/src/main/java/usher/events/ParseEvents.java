@@ -21,8 +21,8 @@ import org.apache.flink.table.functions.ProcessTableFunction;
  */
 @FunctionHint(output = @DataTypeHint(value = Event.COLUMNS, bridgedTo = RowData.class))
 public class ParseEvents extends ProcessTableFunction<RowData> {
-    /** Duplicates are looked for within a bucket of message ids: few keys with much state, for cheap clean-up. */
-    static final int BUCKETS = 4096;
+    /** Duplicates are looked for within a bucket of message ids: at 2,000 events a second 110 of them in an hour. */
+    static final int BUCKETS = 65_536;
 
     private static final int HEADERS = 4;
     private static final StringData CONTROL = StringData.fromString("usher-control");

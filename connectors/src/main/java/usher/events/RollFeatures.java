@@ -41,9 +41,11 @@ public class RollFeatures extends ProcessTableFunction<Row> {
             @StateHint(ttl = Forgetting.BY_ITSELF) MapView<String, long[]> recent,
             @StateHint(ttl = Forgetting.BY_ITSELF) MapView<Long, Long> sessions,
             @ArgumentHint({SET_SEMANTIC_TABLE, REQUIRE_ON_TIME}) Row turn,
-            Long keepMs)
+            Long keepMs,
+            Long catchUpMs)
             throws Exception {
         Forgetting.touch(user, keepMs);
+        user.catchUpMs = catchUpMs;
         Person person = new Person(user, tiles, used, recent, sessions);
         TimeContext<Long> time = context.timeContext(Long.class);
         String kind = turn.getFieldAs("kind");
@@ -97,7 +99,12 @@ public class RollFeatures extends ProcessTableFunction<Row> {
         byte[] more = user.owner == null ? null : done.encode();
         person.add(done);
         if (more == null) {
-            emit(user, person, time);
+            long then = CatchUp.next(user, time.time());
+            if (then == time.time()) {
+                emit(user, person, time);
+            } else {
+                time.registerOnTime(then);
+            }
         } else {
             decay(person, time);
             relay(user, user.owner, MORE, more);
@@ -181,7 +188,8 @@ public class RollFeatures extends ProcessTableFunction<Row> {
         if (oldest == null) {
             Forgetting.plan(person.user, time);
         } else {
-            time.registerOnTime("decay", ((oldest + Person.HALF_HOUR) / DECAY_STEP + 1) * DECAY_STEP);
+            long expires = ((oldest + Person.HALF_HOUR) / DECAY_STEP + 1) * DECAY_STEP;
+            time.registerOnTime("decay", Math.max(expires, time.time() + CatchUp.wait(person.user, time.time())));
         }
     }
 

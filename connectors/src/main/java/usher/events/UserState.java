@@ -21,6 +21,10 @@ public class UserState {
     public long touched;
     /** Window time of the newest row that was emitted. */
     public long emitted;
+    /** Window time at which it is to be spoken of next, while the job is behind ({@link CatchUp}). */
+    public long planned;
+    /** The longest that a row waits then. */
+    public long catchUpMs;
     /** The id whose profile holds what this one does; null where it is this one's own. */
     public String owner;
     /** The number of the newest change of who belongs together. */

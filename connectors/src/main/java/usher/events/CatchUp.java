@@ -1,0 +1,31 @@
+package usher.events;
+
+/**
+ * How often a profile is spoken of while the job is behind: reading history, or a backlog after a stop. Each feature row
+ * costs a prediction, decisions, and writes to Elasticsearch and Kafka, of which only the newest is ever looked up. So a
+ * row waits for others of its user, by a quarter of how far behind the clock it is: at a lag of 8 s the profile is 10 s old
+ * instead of 8, and a job that keeps up writes every tile.
+ */
+final class CatchUp {
+    private static final long LEAST = 1_000L;
+    private static final int SHARE = 4;
+
+    private CatchUp() {}
+
+    /** Window time at which to speak of what was done at {@code now}: then, or when what is already planned is due. */
+    static long next(UserState user, long now) {
+        long wait = wait(user, now);
+        if (wait <= LEAST) {
+            return now;
+        }
+        if (user.planned <= now) {
+            user.planned = now + wait;
+        }
+        return user.planned;
+    }
+
+    /** How long (ms of window time) a row waits for others. */
+    static long wait(UserState user, long now) {
+        return Math.min((System.currentTimeMillis() - now) / SHARE, user.catchUpMs);
+    }
+}
