@@ -53,7 +53,9 @@ def test_labels_are_what_came_within_the_horizon() -> None:
         [
             row("a", day, used_reports=1, features_used=1),
             row("a", day + 24 * HOUR, used_reports=3, features_used=3, active_ms=600_000),
-            row("a", day + 49 * HOUR, used_reports=9, used_analytics=9, features_used=18),  # too late to count
+            row(
+                "a", day + 49 * HOUR, used_reports=9, used_analytics=9, features_used=18, active_ms=600_000
+            ),  # too late
             row("b", day + 1 * HOUR, used_analytics=5, features_used=5),
             row("b", day + 49 * HOUR, used_analytics=6, features_used=6, steps_completed=2),
             row("c", day + 90 * HOUR),  # its horizon is not over
@@ -70,6 +72,90 @@ def test_labels_are_what_came_within_the_horizon() -> None:
     assert examples.inputs[0, MODEL_INPUTS.index("used_reports")] == 1
     assert examples.inputs[0, MODEL_INPUTS.index("device_mobile")] == 1
     assert examples.inputs[0, MODEL_INPUTS.index("continent_EU")] == 1
+
+
+def labelled(*rows: dict[str, Any]) -> dict[tuple[str, int], tuple[list[str], float]]:
+    """Of each person and hour: what they preferred afterwards, within 48 hours, and the points of their engagement."""
+    end = row("the end", 1000 * HOUR, anonymous_ids=())
+    examples = label(pd.DataFrame([*rows, end]), 48 * HOUR, min_uses=2, every_row=True)
+    names = [[name for name, yes in zip(PRODUCT_FEATURES, likes, strict=True) if yes] for likes in examples.preferences]
+    points = (-60 * np.log1p(-examples.engagement.astype("f8") / 100)).round(3).tolist()
+    hours = (examples.times // HOUR).tolist()
+    return dict(zip(zip(examples.users, hours, strict=True), zip(names, points, strict=True), strict=True))
+
+
+def uses(user: str, hour: int, reports: int, *ids: str, **known: Any) -> dict[str, Any]:
+    """A row of somebody who did nothing but use reports."""
+    counts = dict.fromkeys(("used_reports", "features_used", "events_total", "events_30m"), reports)
+    return row(user, hour * HOUR, anonymous_ids=ids) | counts | known
+
+
+def test_what_a_visitor_does_after_signing_up_is_theirs() -> None:
+    found = labelled(
+        uses("anon", 0, 1),
+        uses("zoe", 1, 1, "anon"),  # the merge: nothing new
+        uses("zoe", 2, 11, "anon"),
+        uses("zoe", 60, 12, "anon"),  # too late for the first two
+    )
+    assert found == {
+        ("zoe", 0): (["reports"], 10), ("zoe", 1): (["reports"], 10), ("zoe", 2): ([], 0), ("zoe", 60): ([], 0),
+    }  # fmt: skip
+
+
+def test_what_the_other_id_did_before_is_no_future_of_its_owner() -> None:
+    found = labelled(
+        uses("anon", 0, 20),
+        uses("zoe", 1, 1),
+        uses("zoe", 2, 21, "anon"),  # 20 + 1
+        uses("zoe", 3, 22, "anon"),
+    )
+    assert found[("zoe", 0)] == (["reports"], 2)  # zoe's of hours 1 and 3
+    assert found[("zoe", 1)] == found[("zoe", 2)] == ([], 1)
+
+
+def test_a_chain_of_ids_and_a_late_row_of_one_of_them_count_once() -> None:
+    found = labelled(
+        uses("anon", 0, 3),
+        uses("bob", 1, 3, "anon"),
+        uses("robert", 2, 1),
+        uses("bob", 3, 5, "anon"),
+        uses("robert", 4, 6, "anon", "bob"),  # 5 + 1
+        uses("anon", 4, 3),  # was under way
+        uses("robert", 5, 10, "anon", "bob"),
+    )
+    assert {person for person, _ in found} == {"robert"}
+    assert [found[("robert", hour)][1] for hour in range(6)] == [7, 7, 6, 4, 4, 0]
+
+
+def test_one_person_is_one_user_and_one_example_a_day() -> None:
+    rows = pd.DataFrame([uses("anon", 1, 1), uses("zoe", 2, 1, "anon"), uses("zoe", 3, 4, "anon"), uses("x", 90, 1)])
+    examples = label(rows, 48 * HOUR, 2)
+    assert examples.users.tolist() == ["zoe"]
+
+
+def test_an_id_that_is_older_than_the_log_brings_no_past_into_it() -> None:
+    found = labelled(
+        uses("zoe", 0, 1),
+        uses("anon", 1, 50, events_30m=1),
+        uses("zoe", 2, 51, "anon"),
+        uses("zoe", 3, 53, "anon"),
+    )
+    assert found[("zoe", 0)] == (["reports"], 2)
+
+
+def test_across_a_counter_that_begins_anew_there_is_no_label() -> None:
+    found = labelled(
+        uses("a", 0, 9, active_ms=10**12), uses("a", 50, 10, active_ms=10**12),
+        uses("a", 60, 1, active_ms=60_000), uses("a", 61, 3, active_ms=120_000),
+        uses("anon", 0, 2), uses("zoe", 1, 2, "anon"), uses("zoe", 100, 9, "anon"),
+        uses("anon", 200, 1), uses("anon", 201, 5),  # zoe was erased; whose this is, the log does not say
+        uses("b", 0, 4), uses("anon-2", 0, 7), uses("c", 10, 7, "anon-2"), uses("b", 20, 11, "anon-2"),  # b's after all
+    )  # fmt: skip
+    assert {key: found.get(key) for key in [("a", 0), ("a", 50), ("a", 60), ("a", 61)]} == {
+        ("a", 0): ([], 0), ("a", 50): None, ("a", 60): (["reports"], 3), ("a", 61): ([], 0),
+    }  # fmt: skip
+    assert ("anon", 0) not in found and ("anon", 200) not in found and ("zoe", 100) in found
+    assert ("b", 0) not in found and ("b", 20) in found
 
 
 def test_nothing_after_the_decision_changes_its_inputs(examples: Dataset) -> None:
@@ -108,7 +194,10 @@ def test_the_log_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert log.write_ndjson(rows, tmp_path / "log.ndjson") == len(rows)
     again = log.read_ndjson(tmp_path / "log.ndjson")
     pd.testing.assert_frame_equal(again[[*rows]], rows, check_dtype=False)
-    assert not again["unknown_features"].any()
+    assert not again["unknown_features"].any() and not again["anonymous_ids"].map(len).any()
+    merged = again.assign(anonymous_ids=[("web-1", "web-2")] * len(again))
+    log.write_ndjson(merged, tmp_path / "merged.ndjson")
+    pd.testing.assert_frame_equal(log.read_ndjson(tmp_path / "merged.ndjson"), merged)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """Examples to learn from: feature rows as they stood at decision time, and what each user did afterwards.
 
 The rows come from the `decisions` log, or from the same `sql/` run over event history; labels are differences of the
-log's own counters, so that nothing but the log is needed and nothing of the future is in a row.
+log's own counters, so that nothing but the log is needed and nothing of the future is in a row. What a person did
+counts whatever id they did it under.
 """
 
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from usher.columns import PREDICT_COLUMNS, model_matrix
 from usher.features import CONTINENTS, DEVICE_TYPES, INTEREST_INPUTS, MODEL_INPUTS, PRODUCT_FEATURES
 
 from ._bundle import ModelError
+from ._people import doings
 
 Floats = NDArray[np.float32]
 SEGMENTS = ("device_type", "country")
@@ -93,16 +95,20 @@ def model_inputs(rows: pd.DataFrame) -> Floats:
 def label(rows: pd.DataFrame, horizon_ms: int, min_uses: int, every_row: bool = False) -> Dataset:
     """Rows of the log (see `usher.model.log`) to examples, in order of time.
 
-    A row is an example when the log goes on for a whole horizon after it. Of each user and UTC day one row is taken,
-    by a hash, so that busy users do not count more than others; `every_row` takes all.
+    A row is an example when the log goes on for a whole horizon after it, and the counters of its person, under all of
+    their ids, did not begin anew in between. Of each person and UTC day one row is taken, by a hash, so that busy users
+    do not count more than others; `every_row` takes all.
     """
     rows = rows.sort_values(["updated_at", "user_id"], kind="stable").reset_index(drop=True)
     if not len(rows):
         raise ModelError(EMPTY)
-    whole = rows["updated_at"] <= rows["updated_at"].iloc[-1] - horizon_ms
-    now = rows[whole] if every_row else one_a_day(rows[whole])
-    later = _as_of(rows, now["user_id"], now["updated_at"] + horizon_ms)
-    after = later[[*_GROWING]].to_numpy() - now[[*_GROWING]].to_numpy()
+    found = doings(rows, _GROWING)
+    rows = rows.assign(person=found.persons)
+    whole = found.told & (rows["updated_at"] <= rows["updated_at"].iloc[-1] - horizon_ms)
+    now = rows[whole] if every_row else one_a_day(rows[whole], "person")
+    begin, end = (_as_of(rows, now["person"], now["updated_at"] + wait) for wait in (0, horizon_ms))
+    known = found.breaks[begin] == found.breaks[end]
+    now, after = now[known], (found.done[end] - found.done[begin])[known]
     used = after[:, : len(PRODUCT_FEATURES)]
     engagement = engagement_of(*after[:, len(PRODUCT_FEATURES) :].T)
     return Dataset(
@@ -110,7 +116,7 @@ def label(rows: pd.DataFrame, horizon_ms: int, min_uses: int, every_row: bool = 
         (used >= min_uses).astype(np.float32),
         engagement.astype(np.float32),
         now["updated_at"].to_numpy(np.int64),
-        now["user_id"].to_numpy(object),
+        now["person"].to_numpy(object),
         now[[*SEGMENTS]].fillna("").reset_index(drop=True),
         logged=now[[name for name in now if name in SAID]].reset_index(drop=True),
     ).check()
@@ -133,15 +139,16 @@ _GROWING = (
 )  # fmt: skip
 
 
-def _as_of(rows: pd.DataFrame, users: pd.Series, times: pd.Series) -> pd.DataFrame:
-    """The last row of each user at each time."""
-    asked = pd.DataFrame({"user_id": users.to_numpy(), "updated_at": times.to_numpy()})
-    return pd.merge_asof(asked, rows, on="updated_at", by="user_id")
+def _as_of(rows: pd.DataFrame, persons: pd.Series, times: pd.Series) -> NDArray[np.int64]:
+    """The position of the last row of each person at each time."""
+    asked = pd.DataFrame({"person": persons.to_numpy(), "updated_at": times.to_numpy()})
+    there = rows[["person", "updated_at"]].assign(position=np.arange(len(rows)))
+    return pd.merge_asof(asked, there, on="updated_at", by="person")["position"].to_numpy(np.int64)
 
 
-def one_a_day(rows: pd.DataFrame) -> pd.DataFrame:
-    """The row of least hash of each user and UTC day: at random, and the same on every run."""
+def one_a_day(rows: pd.DataFrame, who: str = "user_id") -> pd.DataFrame:
+    """The row of least hash of each of column `who` and UTC day: at random, and the same on every run."""
     keys = pd.util.hash_pandas_object(rows[["user_id", "updated_at"]], index=False)
     keys.index = rows.index
-    least = keys.groupby([rows["user_id"], rows["updated_at"] // DAY_MS]).transform("min")
+    least = keys.groupby([rows[who], rows["updated_at"] // DAY_MS]).transform("min")
     return rows[keys == least]

@@ -23,7 +23,8 @@ KEYS = ("user_id", "updated_at")
 TEXTS = ("device_type", "continent", "country", "model_version")
 FEATURES = (*KEYS, *COUNTED, "device_type", "continent", "country")
 """What was known when it was decided."""
-COLUMNS = (*KEYS, *COUNTED, "unknown_features", *TEXTS, *SCORES, *CHALLENGER)
+COLUMNS = (*KEYS, "anonymous_ids", *COUNTED, "unknown_features", *TEXTS, *SCORES, *CHALLENGER)
+"""`anonymous_ids`: a sorted tuple of the other ids whose doings are counted in the row."""
 MAX_NAMED = 3
 
 
@@ -87,7 +88,9 @@ def _row(document: Mapping[str, Any]) -> list[Any]:
     counts = document["feature_counts"] or {}
     challenger = json.loads(document.get("challenger") or "{}")
     return [
-        *(document[name] for name in (*KEYS, *NUMBERS)),
+        *(document[name] for name in KEYS),
+        tuple(sorted(document.get("anonymous_ids") or ())),
+        *(document[name] for name in NUMBERS),
         *(counts.get(name, 0) for name in PRODUCT_FEATURES),
         sum(name not in PRODUCT_FEATURES for name in counts),
         *(document.get(name) or "" for name in TEXTS),
@@ -110,6 +113,7 @@ def _document(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "user_id": row["user_id"],
         "updated_at": pd.Timestamp(row["updated_at"], unit="ms", tz="UTC").isoformat().replace("+00:00", "Z"),
+        "anonymous_ids": [*row.get("anonymous_ids", ())],
         **{name: row[name] for name in TEXTS},
         **whole,
         "feature_counts": {name: int(row[f"used_{name}"]) for name in PRODUCT_FEATURES if row[f"used_{name}"]},
