@@ -1,6 +1,7 @@
 """What a user will prefer and how engaged they are, by ONNX Runtime, a batch at a time."""
 
 import json
+import logging
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,11 @@ from pyflink.table.udf import FunctionContext
 
 from usher.columns import PREDICT_COLUMNS, model_matrix
 from usher.features import INTEREST_COMPONENTS, PRODUCT_FEATURES
-from usher.model import Prediction, Served
+from usher.model import Prediction, Predictor, Served
 from usher.settings import ROOT
 
 INTERESTS = tuple(f"interest_{i + 1}" for i in range(INTEREST_COMPONENTS))
+_log = logging.getLogger(__name__)
 NUMBERS = ("engagement_score", *PRODUCT_FEATURES, *INTERESTS)
 FIELDS = [DataTypes.FIELD(name, DataTypes.DOUBLE()) for name in NUMBERS] + [
     DataTypes.FIELD(name, DataTypes.STRING()) for name in ("model_version", "challenger")
@@ -25,6 +27,7 @@ class Predict:
 
     def __init__(self, model_dir: str) -> None:
         self._model_dir = model_dir
+        self._failed: set[str] = set()
 
     def open(self, function_context: FunctionContext) -> None:
         self._served = Served(ROOT / self._model_dir)
@@ -34,9 +37,18 @@ class Predict:
         champion, challenger = self._served.champion, self._served.challenger
         frame: dict[str, Any] = dict(zip(NUMBERS, _numbers(champion.predict(matrix)).T, strict=True))
         frame["model_version"] = np.full(len(matrix), champion.version, dtype=object)
-        shadow = None if challenger is None else _told(challenger.version, challenger.predict(matrix))
-        frame["challenger"] = np.full(len(matrix), None) if shadow is None else shadow
+        frame["challenger"] = np.full(len(matrix), None) if challenger is None else self._shadow(challenger, matrix)
         return pd.DataFrame(frame, copy=False)
+
+    def _shadow(self, challenger: Predictor, matrix: np.ndarray) -> list[str] | np.ndarray:
+        """The challenger's scores; None for all when it fails, for it must not cost the champion's."""
+        try:
+            return _told(challenger.version, challenger.predict(matrix))
+        except Exception as error:  # onnxruntime's errors share no base but this
+            if challenger.version not in self._failed:  # said once, not with every batch
+                self._failed.add(challenger.version)
+                _log.error("the challenger %s fails, so its scores are not logged: %r", challenger.version, error)
+            return np.full(len(matrix), None)
 
 
 def _numbers(said: Prediction) -> np.ndarray:
@@ -52,7 +64,8 @@ def _told(version: str, said: Prediction) -> list[str]:
                 "model_version": version,
                 "engagement_score": row[0],
                 "preferences": dict(zip(PRODUCT_FEATURES, row[1:], strict=False)),
-            }
+            },
+            allow_nan=False,
         )
         for row in _numbers(said).tolist()
     ]

@@ -1,16 +1,19 @@
-"""Versions that never change, aliases that do, and whoever serves follows; nothing broken ever serves."""
+"""Versions that never change, aliases that do, and whoever serves follows. What is broken: test_broken.py."""
 
+import dataclasses
 import json
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from usher.features import MODEL_INPUTS
-from usher.model import ModelError, Registry, Served
+from usher.columns import PREDICT_COLUMNS
+from usher.model import ModelError, Predictor, Registry, Served, config
+from usher.model._gate import reasons
 from usher.model._trained import Trained
+from usher.simulator import simulate_log
 
 
 class Clock:
@@ -20,93 +23,127 @@ class Clock:
         return self.now
 
 
-def manifest_of(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+def manifest_of(folder: Path, change: dict[str, Any]) -> None:
     file = folder / "manifest.json"
-    manifest = json.loads(file.read_text())
-    change(manifest)
     file.chmod(0o644)
-    file.write_text(json.dumps(manifest))
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
 
 
-def truncated(folder: Path, registry: Registry) -> None:
-    (folder / "model.onnx").chmod(0o644)
-    (folder / "model.onnx").write_bytes((folder / "model.onnx").read_bytes()[:-100])
-
-
-def swapped(folder: Path, registry: Registry) -> None:
-    (folder / "model.onnx").unlink()
-    shutil.copy(registry.path(registry.alias("champion") or "") / "model.onnx", folder)
-
-
-def swapped_and_vouched_for(folder: Path, registry: Registry) -> None:
-    """The SHA-256 is right again, but it is another model than the one that was measured."""
-    swapped(folder, registry)
-    champion = registry.manifest(registry.alias("champion") or "")
-    facts = {"sha256": champion["sha256"], "model_version": champion["model_version"]}
-    for name in ("reference.json", "report.html", "card.md"):
-        (folder / name).unlink()
-        shutil.copy(registry.path(champion["model_version"]) / name, folder)
-    manifest_of(folder, lambda manifest: manifest.update(facts))
-
-
-def garbage_and_vouched_for(folder: Path, registry: Registry) -> None:
-    import hashlib
-
-    (folder / "model.onnx").chmod(0o644)
-    (folder / "model.onnx").write_bytes(b"garbage")
-    sha256 = hashlib.sha256(b"garbage").hexdigest()
-
-    def lie(manifest: dict[str, Any]) -> None:
-        manifest["sha256"]["model.onnx"], manifest["model_version"] = sha256, sha256[:12]
-
-    manifest_of(folder, lie)
-
-
-def without_manifest(folder: Path, registry: Registry) -> None:
-    (folder / "manifest.json").unlink()
-
-
-def broken_manifest(folder: Path, registry: Registry) -> None:
-    (folder / "manifest.json").chmod(0o644)
-    (folder / "manifest.json").write_text("{")
-
-
-def other_features(folder: Path, registry: Registry) -> None:
-    manifest_of(folder, lambda manifest: manifest.update(features=[*MODEL_INPUTS[1:], "shoe_size"]))
-
-
-def other_order(folder: Path, registry: Registry) -> None:
-    manifest_of(folder, lambda manifest: manifest.update(features=[*reversed(MODEL_INPUTS)]))
-
-
-def without_self_test(folder: Path, registry: Registry) -> None:
-    manifest_of(folder, lambda manifest: manifest.pop("self_test"))
-
-
-BROKEN = {
-    truncated: r"model.onnx has SHA-256 .* but the manifest says",
-    swapped: r"model.onnx has SHA-256 .* but the manifest says",
-    swapped_and_vouched_for: r"on its self-test \w+ is off by",
-    garbage_and_vouched_for: "onnxruntime cannot load the model",
-    without_manifest: "has no manifest.json: run `usher train`",
-    broken_manifest: "is not JSON",
-    other_features: "unknown shoe_size; missing events_total",
-    other_order: "the same names in another order",
-    without_self_test: "no self_test",
-}
-
-
-@pytest.mark.parametrize("breaking", BROKEN, ids=lambda breaking: breaking.__name__)
-def test_a_broken_model_never_serves(breaking: Any, registry: Registry, trained: Trained, other: Trained) -> None:
+def test_a_version_that_comes_later_than_its_alias_is_taken_up(
+    registry: Registry, other: Trained, trained: Trained
+) -> None:
+    """As on a shared volume."""
     clock = Clock()
     served = Served(registry.directory, 2, clock)
-    breaking(registry.path(other.version), registry)
-    with pytest.raises(ModelError, match=BROKEN[breaking]):
-        registry.promote(other.version, "why not")
-    (registry.directory / "champion").write_text(other.version)  # and if somebody does it by hand
+    folder = registry.path(other.version)
+    folder.rename(folder.with_name(".later"))
+    (registry.directory / "champion").write_text(other.version)
     clock.now = 3
     assert served.champion.version == trained.version
-    assert Served(registry.directory).champion.version == trained.version  # also after a restart
+    folder.with_name(".later").rename(folder)
+    clock.now = 6
+    assert served.champion.version == other.version
+
+
+def test_a_torn_history_is_read_and_written_on(
+    registry: Registry, trained: Trained, other: Trained, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry.promote(other.version, "better")
+    file = registry.directory / "history.ndjson"
+    file.write_bytes(file.read_bytes() + b'{"at": "2026-01-01T00:00:00\xff')
+    assert registry.champions() == [other.version, trained.version]
+    assert "line 3 is torn" in caplog.text
+    assert Served(registry.directory).champion.version == other.version
+    assert registry.rollback("worse") == trained.version
+    assert [change["why"] for change in registry.history()] == ["the first", "better", "worse"]
+
+
+def test_rollback_goes_to_the_one_before_also_when_it_has_served_twice(
+    registry: Registry, trained: Trained, other: Trained
+) -> None:
+    a, b = trained.version, other.version
+    registry.promote(b, "better")
+    registry.promote(a, "better again")
+    registry.promote(a, "once more")  # changes nothing
+    assert registry.champions() == [a, b, a]
+    assert [registry.rollback("worse"), registry.rollback("still")] == [b, a]
+    assert registry.champions() == [a]
+    (registry.directory / "champion").write_text(b)  # by hand, without a line in the history
+    assert registry.champions() == [b, a] and registry.rollback("no") == a
+
+
+def test_a_registry_that_is_not_there_or_cannot_be_changed(registry: Registry, other: Trained, tmp_path: Path) -> None:
+    for act in (lambda r: r.rollback("why"), lambda r: r.shadow(None, "why")):
+        with pytest.raises(ModelError, match=r"There is no registry .*nowhere: run `usher train`"):
+            act(Registry(tmp_path / "nowhere"))
+    (registry.directory / "champion").unlink()
+    (registry.directory / "champion").mkdir()
+    with pytest.raises(ModelError, match=r"cannot be changed: .*Is a directory"):
+        registry.promote(other.version, "why")
+
+
+def test_todays_gate_is_asked_when_promoting_but_not_when_stepping_back(
+    registry: Registry, trained: Trained, other: Trained, policy: config.Config
+) -> None:
+    registry.promote(other.version, "better")
+    strict = Registry(registry.directory, dataclasses.replace(policy.gate, roc_auc_min=0.999))
+    with pytest.raises(ModelError, match=r"is not promotable: Mean ROC-AUC is 0\.\d+, but must be >= 0.999"):
+        strict.promote(trained.version, "why")
+    assert strict.rollback("better an old one than a broken one") == trained.version
+
+
+def test_what_cannot_be_measured_is_a_reason(trained: Trained, policy: config.Config) -> None:
+    metrics = json.loads(json.dumps(trained.facts["metrics"]))
+    metrics["preferences"]["gain"]["low"] = metrics["engagement"]["r2"]["value"] = None
+    assert reasons(metrics, trained.facts["rows"], policy.gate) == [
+        f"The gain in ROC-AUC over the better baseline (lower end) cannot be measured, but must be > "
+        f"{policy.gate.roc_auc_gain_min}.",
+        f"R² of engagement cannot be measured, but must be >= {policy.gate.r2_min}.",
+    ]
+
+
+def test_one_fold_and_a_tolerance_that_proves_nothing_are_no_policy(tmp_path: Path) -> None:
+    text = (
+        config.FILE.read_text().replace("folds: 3", "folds: 1").replace("max_difference: 0.0001", "max_difference: 1")
+    )
+    (tmp_path / "model.yaml").write_text(text)
+    with pytest.raises(ModelError, match=r"folds = 1 must be at least 2.*max_difference = 1 must be at most 0.01"):
+        config.load(tmp_path / "model.yaml")
+
+
+@pytest.mark.parametrize("fails", [RuntimeError("out of memory"), None], ids=["it raises", "it says NaN"])
+def test_a_challenger_that_fails_does_not_cost_the_champions_answers(
+    fails: Exception | None,
+    registry: Registry,
+    trained: Trained,
+    other: Trained,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    from udfs.predict import Predict
+
+    registry.shadow(other.version, "trial")
+    udf = Predict(str(registry.directory))
+    udf.open(None)  # type: ignore[arg-type]
+    rows = simulate_log(20, seed=4, days=1).head(5)
+    columns = [rows[name] for name in PREDICT_COLUMNS]
+    whole = udf.eval(*columns)
+    assert all(json.loads(said)["model_version"] == other.version for said in whole["challenger"])
+    right = Predictor.predict
+
+    def wrong(self: Predictor, matrix: Any) -> Any:
+        if self.version == trained.version:
+            return right(self, matrix)
+        if fails is not None:
+            raise fails
+        return right(self, matrix)._replace(preferences=np.full((len(matrix), 6), np.nan, np.float32))
+
+    monkeypatch.setattr(Predictor, "predict", wrong)
+    for _ in range(3):
+        alone = udf.eval(*columns)
+        pd.testing.assert_frame_equal(alone.drop(columns="challenger"), whole.drop(columns="challenger"))
+        assert alone["challenger"].isna().all()
+    assert caplog.text.count(f"the challenger {other.version} fails") == 1
 
 
 def test_a_new_champion_is_taken_up_and_rolled_back(registry: Registry, trained: Trained, other: Trained) -> None:
@@ -152,7 +189,7 @@ def test_versions_are_immutable(registry: Registry, trained: Trained) -> None:
 
 def test_what_its_gate_refused_is_not_promoted(registry: Registry, other: Trained, trained: Trained) -> None:
     refuse = {"promotable": False, "not_promotable_because": ["Mean ROC-AUC is 0.4."]}
-    manifest_of(registry.path(other.version), lambda manifest: manifest.update(refuse))
+    manifest_of(registry.path(other.version), refuse)
     for act in (registry.promote, registry.shadow):
         with pytest.raises(ModelError, match=r"is not promotable: Mean ROC-AUC is 0.4."):
             act(other.version, "please")

@@ -12,10 +12,16 @@ from usher.features import INTEREST_COMPONENTS, INTEREST_INPUTS, MODEL_INPUTS, P
 MODEL, MANIFEST = "model.onnx", "manifest.json"
 REFERENCE, REPORT, CARD = "reference.json", "report.html", "card.md"
 INPUT, OUTPUTS = "features", ("preferences", "engagement", "interests")
+TOLERANCE_MAX = 0.01
+"""How far, as a share of its scale, an output may ever be from scikit-learn's, whatever a manifest or conf/ allows."""
 
 
 class ModelError(RuntimeError):
     """A model bundle, a history or an input that cannot be used; the message says what to do."""
+
+
+class UnreadableError(ModelError):
+    """Files that cannot be read now, as on a shared volume that is away; reading them later may help."""
 
 
 @dataclass(frozen=True)
@@ -59,37 +65,57 @@ def write_bundle(directory: Path, files: Mapping[str, bytes], facts: Mapping[str
 
 def read_manifest(directory: Path) -> dict[str, Any]:
     """The manifest alone, unchecked but for being one; raises `ModelError`."""
-    try:
-        manifest = json.loads((directory / MANIFEST).read_text())
-    except FileNotFoundError:
-        raise ModelError(f"The model bundle {directory} has no {MANIFEST}: run `usher train` to make one.") from None
-    except ValueError as error:
-        raise ModelError(f"{directory / MANIFEST} is not JSON ({error}): run `usher train` again.") from error
-    if not isinstance(manifest, dict):
-        raise ModelError(f"{directory / MANIFEST} is not a JSON object: run `usher train` again.")
-    return manifest
+    text = content_of(directory / MANIFEST)
+    if text is None:
+        raise UnreadableError(f"The model bundle {directory} has no {MANIFEST}: run `usher train` to make one.")
+    return json_object(text, directory / MANIFEST)
 
 
-def read_bundle(directory: Path, contract: Contract) -> tuple[bytes, dict[str, Any]]:
-    """Model and manifest, checked; raises `ModelError` naming every problem found."""
+def read_bundle(directory: Path, contract: Contract) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """The files that the manifest vouches for, and the manifest; raises `ModelError` naming every problem found."""
     manifest = read_manifest(directory)
-    problems = [*_damaged(directory, manifest), *_differences(manifest, contract.facts())]
+    promised = manifest.get("sha256")
+    promised = promised if isinstance(promised, dict) else {}
+    files = {name: content for name in promised if (content := content_of(directory / name)) is not None}
+    problems = [*_damaged(files, promised, manifest), *_differences(manifest, contract.facts())]
     if problems:
         raise ModelError(
             f"The model bundle {directory} is refused. " + " ".join(problems) + " Run `usher train` again."
         )
-    return (directory / MODEL).read_bytes(), manifest
+    return files, manifest
 
 
-def _damaged(directory: Path, manifest: Mapping[str, Any]) -> list[str]:
-    promised = manifest.get("sha256")
-    if not isinstance(promised, dict) or MODEL not in promised:
+def content_of(file: Path) -> bytes | None:
+    """What a file holds; None when there is none. Raises `UnreadableError` when there may be one."""
+    try:
+        return file.read_bytes()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError):
+        return None
+    except OSError as error:
+        raise UnreadableError(
+            f"{file} cannot be read ({error.strerror}): check its folder and who may read."
+        ) from error
+
+
+def json_object(text: bytes, file: Path) -> dict[str, Any]:
+    """A file's JSON object; raises `ModelError`."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{file} is not JSON ({error}): run `usher train` again.") from error
+    if not isinstance(found, dict):
+        raise ModelError(f"{file} is not a JSON object: run `usher train` again.")
+    return found
+
+
+def _damaged(files: Mapping[str, bytes], promised: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[str]:
+    if MODEL not in promised:
         return [f"{MANIFEST} does not say the SHA-256 of {MODEL}."]
     problems = []
     for name, sha256 in promised.items():
-        if not (directory / name).is_file():
+        if name not in files:
             problems.append(f"It has no {name}.")
-        elif (found := _sha256((directory / name).read_bytes())) != sha256:
+        elif (found := _sha256(files[name])) != sha256:
             problems.append(f"{name} has SHA-256 {found[:12]}… but the manifest says {sha256!s:.12}….")
     if str(promised[MODEL])[:12] != manifest.get("model_version"):
         problems.append(f"Its version {manifest.get('model_version')} is not the beginning of its model's SHA-256.")

@@ -9,7 +9,7 @@ import yaml
 
 from usher.settings import ROOT
 
-from ._bundle import ModelError
+from ._bundle import TOLERANCE_MAX, ModelError
 
 FILE = ROOT / "conf" / "model.yaml"
 DAY_MS = 86_400_000
@@ -111,8 +111,14 @@ def _wish(name: str, value: Any, kind: type) -> str | None:
         return "a whole number" if kind is int else "a number"
     if not math.isfinite(value) or value < 0 or (value == 0 and name not in _MAY_BE_ZERO):
         return "zero or more" if name in _MAY_BE_ZERO else "above zero"
+    if value < _AT_LEAST.get(name, 0):
+        return f"at least {_AT_LEAST[name]}"
+    if value > _AT_MOST.get(name, math.inf):
+        return f"at most {_AT_MOST[name]}"
     return "below 1" if name in _SHARES and value >= 1 else None
 
 
 _MAY_BE_ZERO = ("roc_auc_gain_min", "r2_gain_min", "r2_min", "roc_auc_min", "min_gain")
+_AT_LEAST = {"folds": 2}  # with one, nothing is left to train on, and no standard error
+_AT_MOST = {"max_difference": TOLERANCE_MAX}
 _SHARES = ("holdout", "unknown_max", "adwin_delta")
