@@ -15,6 +15,8 @@ from usher.settings import load
 if TYPE_CHECKING:
     import pandas as pd
 
+    from usher.model import Registry
+
 app = typer.Typer()
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Decisions = Annotated[
@@ -22,6 +24,7 @@ Decisions = Annotated[
     typer.Option("--from", help="`simulator`, `kafka` (topic decisions), or NDJSON of decisions or of events."),
 ]
 SMALL, ALL = "small", "all"
+SHORT = ("roc_auc", "r2", "rows", "promotable")
 
 
 @app.command()
@@ -30,35 +33,43 @@ def train(
     users: Annotated[int, typer.Option(help="Simulated newcomers.")] = 1000,
     seed: int = 1,
     candidates: Annotated[str, typer.Option(help="`small`, `all`, or names, separated by commas.")] = SMALL,
-    promote: Annotated[bool, typer.Option(help="Let it serve if its gate is open.")] = True,
+    promote: Annotated[
+        bool | None,
+        typer.Option(help="Let it serve if its gate is open; by default only when no champion serves yet."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train, measure and keep a model; promote it if its gate is open."""
-    from usher.model import ModelError, Registry, config, label
+    """Train, measure and keep a model. It serves at once only if there is no champion, or with --promote."""
+    from usher.model import ModelError, config, label
     from usher.model import train as fit
 
-    policy = config.load()
+    policy, registry = config.load(), _registry()
     examples = label(_rows(source, users, seed), policy.training.horizon_ms, policy.training.min_uses)
     trained = fit(examples, policy, seed, _named(candidates))
-    registry = Registry(load()["model_dir"])
     version = registry.add(trained)
-    if promote and trained.facts["promotable"]:
+    champion = _serving(registry)
+    wanted = champion is None if promote is None else promote
+    if wanted and trained.facts["promotable"]:
         registry.promote(version, "trained, and its gate is open")
-    _told(trained.facts | {"model_version": version}, registry, as_json)
-    if promote and not trained.facts["promotable"]:
+        champion = version
+    _told(trained.facts | {"model_version": version, "champion": champion}, registry, as_json)
+    if trained.facts["promotable"] and champion != version and not as_json:
+        show(
+            f"{champion or 'Nobody'} goes on serving. `usher shadow {version}` scores the new one beside it, "
+            f"`usher promote {version}` lets it serve."
+        )
+    if not trained.facts["promotable"] and promote is not False:
         raise ModelError(f"{version} was kept but not promoted: {' '.join(trained.facts['not_promotable_because'])}")
 
 
 @app.command()
 def models(as_json: Json = False) -> None:
     """All versions, who serves, and every change."""
-    from usher.model import Registry
-
-    registry = Registry(load()["model_dir"])
+    registry = _registry()
     facts: dict[str, Any] = {
         "champion": registry.alias("champion"),
         "challenger": registry.alias("challenger"),
-        "versions": {version: _short(registry.manifest(version)) for version in registry.versions()},
+        "versions": {version: _short(registry, version) for version in registry.versions()},
         "history": registry.history(),
     }
     if as_json:
@@ -67,8 +78,11 @@ def models(as_json: Json = False) -> None:
     table = Table("version", "serves as", "ROC-AUC", "R²", "trained on", "promotable")
     for version, short in facts["versions"].items():
         serves = [name for name in ("champion", "challenger") if facts[name] == version]
-        table.add_row(version, ", ".join(serves), *(str(value) for value in short.values()))
+        table.add_row(version, ", ".join(serves), *(str(short[name]) for name in SHORT))
     Console().print(table)
+    for version, short in facts["versions"].items():
+        if "broken" in short:
+            show(f"{version} is broken: {short['broken']}")
     for change in facts["history"][-10:]:
         show(f"{change['at']}  {change['alias']}: {change['from']} → {change['to']} ({change['why']})")
 
@@ -76,26 +90,20 @@ def models(as_json: Json = False) -> None:
 @app.command()
 def promote(version: str, why: str = "promoted by hand") -> None:
     """Let a version serve; refused when its gate is closed or it cannot be loaded."""
-    from usher.model import Registry
-
-    Registry(load()["model_dir"]).promote(version, why)
+    _registry().promote(version, why)
     show(f"{version} is the champion; jobs and services take it up within seconds.")
 
 
 @app.command()
 def rollback(why: str = "rolled back by hand") -> None:
     """Back to the champion before this one."""
-    from usher.model import Registry
-
-    show(f"{Registry(load()['model_dir']).rollback(why)} is the champion again.")
+    show(f"{_registry().rollback(why)} is the champion again.")
 
 
 @app.command()
 def shadow(version: str, why: str = "shadowed by hand") -> None:
     """Score a version beside the champion, logged but not served; `none` ends that."""
-    from usher.model import Registry
-
-    Registry(load()["model_dir"]).shadow(None if version == "none" else version, why)
+    _registry().shadow(None if version == "none" else version, why)
     show("Nothing is in the shadow." if version == "none" else f"{version} is scored in the champion's shadow.")
 
 
@@ -108,10 +116,10 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """How good a model is on other data than it was trained on, with intervals."""
-    from usher.model import ModelError, Predictor, Registry, config, label
+    from usher.model import ModelError, Predictor, config, label
     from usher.model import metrics as measure
 
-    policy, registry = config.load().training, Registry(load()["model_dir"])
+    policy, registry = config.load().training, _registry()
     examples = label(_rows(source, users, seed), policy.horizon_ms, policy.min_uses)
     named = registry.alias(version) if version == "champion" else version
     if named is None:
@@ -144,13 +152,11 @@ def drift(
     import time
 
     from usher import drift as watching
-    from usher.model import Registry, config
+    from usher.model import config
     from usher.retrain import drift_of
 
     now = int(time.time() * 1000) if source == "kafka" else None
-    report = drift_of(_rows(source), Registry(load()["model_dir"]), config.load(), now)
-    if keep:
-        watching.store(report, settings_here()["elasticsearch"])
+    report = drift_of(_rows(source), _registry(), config.load(), now)
     if plot is not None:
         watching.plot(report, plot)
     if metrics is not None:
@@ -161,6 +167,11 @@ def drift(
         Console().print(watching.table(report))
         for reason in report.reasons or ["Nothing has drifted."]:
             show(reason)
+    if keep:  # last, so that all has been said if Elasticsearch is down
+        from usher.access import elasticsearch_login
+
+        settings = settings_here()
+        watching.store(report, settings["elasticsearch"], **elasticsearch_login(settings))
     raise typer.Exit(bool(report.reasons))
 
 
@@ -169,17 +180,36 @@ def retrain(source: Decisions = "kafka", candidates: str = SMALL, seed: int = 1,
     """Detect, train on fresh data, gate, shadow, promote: the next of these steps, or why not. For a schedule."""
     import time
 
-    from usher.model import Registry, config
+    from usher.model import config
     from usher.retrain import retrain as step
 
     now = int(time.time() * 1000) if source == "kafka" else None
-    outcome = step(_rows(source), Registry(load()["model_dir"]), config.load(), seed, _named(candidates), now)
+    outcome = step(_rows(source), _registry(), config.load(), seed, _named(candidates), now)
     if as_json:
         print(json.dumps({"did": outcome.did, "version": outcome.version, "why": outcome.why}))
         return
     show(f"{outcome.did}{f' {outcome.version}' if outcome.version else ''}")
     for reason in outcome.why:
         show(f"  {reason}")
+
+
+def _registry() -> "Registry":
+    """The registry of the settings, behind the gate of conf/model.yaml."""
+    from usher.model import Registry, config
+
+    return Registry(load()["model_dir"], config.load().gate)
+
+
+def _serving(registry: "Registry") -> str | None:
+    """The champion, unless it cannot serve: broken, or of another feature contract than today's code."""
+    from usher.model import ModelError
+
+    try:
+        champion = registry.alias("champion")
+        return None if champion is None else registry.checked(champion).version
+    except ModelError as error:
+        typer.echo(f"The champion cannot serve, so it counts as none: {error}", err=True)
+        return None
 
 
 def _named(candidates: str) -> tuple[str, ...]:
@@ -199,19 +229,30 @@ def _rows(source: str, users: int = 0, seed: int = 0) -> "pd.DataFrame":
 
         return simulate_log(users, seed)
     if source == "kafka":
-        return log.read_kafka(settings_here()["kafka"])
+        from usher.access import kafka_login
+
+        settings = settings_here()
+        return log.read_kafka(settings["kafka"], **kafka_login(settings))
     file = Path(source)
     return log.rows_of(history.replayed(file)) if history.is_events(file) else log.read_ndjson(file)
 
 
-def _short(facts: dict[str, Any]) -> dict[str, Any]:
-    metrics = facts["metrics"]
-    return {
-        "roc_auc": metrics["preferences"]["roc_auc"]["mean"]["value"],
-        "r2": metrics["engagement"]["r2"]["value"],
-        "rows": facts["rows"]["train"],
-        "promotable": facts["promotable"],
-    }
+def _short(registry: "Registry", version: str) -> dict[str, Any]:
+    """What a line of the list says of a version; of one that is broken, that."""
+    from usher.model import ModelError
+
+    try:
+        facts = registry.manifest(version)
+        metrics = facts["metrics"]
+        return {
+            "roc_auc": metrics["preferences"]["roc_auc"]["mean"]["value"],
+            "r2": metrics["engagement"]["r2"]["value"],
+            "rows": facts["rows"]["train"],
+            "promotable": facts["promotable"],
+        }
+    except (ModelError, KeyError, TypeError) as error:
+        what = str(error) if isinstance(error, ModelError) else f"its manifest lacks figures ({error!r})."
+        return dict.fromkeys(SHORT) | {"promotable": False, "broken": what}
 
 
 def _told(facts: dict[str, Any], registry: Any, as_json: bool) -> None:

@@ -5,6 +5,7 @@
 """
 
 import json
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError, KafkaTimeoutError
 
 from usher.columns import COUNTED, NUMBERS
 from usher.features import PRODUCT_FEATURES
@@ -26,6 +28,7 @@ FEATURES = (*KEYS, *COUNTED, "device_type", "continent", "country")
 COLUMNS = (*KEYS, "anonymous_ids", *COUNTED, "unknown_features", *TEXTS, *SCORES, *CHALLENGER)
 """`anonymous_ids`: a sorted tuple of the other ids whose doings are counted in the row."""
 MAX_NAMED = 3
+PATIENCE_S = 10
 
 
 def rows_of(documents: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -41,14 +44,14 @@ def read_ndjson(file: Path) -> pd.DataFrame:
         return _rows(enumerate(lines, 1), str(file), "line")
 
 
-def read_kafka(bootstrap: str, topic: str = "decisions") -> pd.DataFrame:
-    """All that the topic holds."""
-    return _rows(_values(bootstrap, topic), f"topic {topic}", "record")
+def read_kafka(bootstrap: str, topic: str = "decisions", **login: Any) -> pd.DataFrame:
+    """All that the topic holds; `login` is what kafka-python needs beside the address (`usher.access.kafka_login`)."""
+    return _rows(_values(bootstrap, topic, login), f"topic {topic}", "record")
 
 
 def documents(bootstrap: str, topic: str = "decisions") -> list[dict[str, Any]]:
     """The topic's documents as they are."""
-    return [json.loads(value) for _, value in _values(bootstrap, topic)]
+    return [json.loads(value) for _, value in _values(bootstrap, topic, {})]
 
 
 def write_ndjson(rows: pd.DataFrame, file: Path) -> int:
@@ -129,18 +132,31 @@ def _written(row: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     return {"engagement_score": row[f"{prefix}engagement_score"], "preferences": likes}
 
 
-def _values(bootstrap: str, topic: str) -> Iterator[tuple[int, bytes]]:
-    consumer = KafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+def _values(bootstrap: str, topic: str, login: Mapping[str, Any]) -> Iterator[tuple[int, bytes]]:
+    """Each record's number and value; raises `ModelError` when the broker does not answer, or no longer."""
     try:
-        partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
-        consumer.assign(partitions)
-        consumer.seek_to_beginning()
-        ends = consumer.end_offsets(partitions)
-        number = 0
-        while any(consumer.position(partition) < ends[partition] for partition in partitions):
-            for batch in consumer.poll(timeout_ms=1000, max_records=5000).values():
-                for record in batch:
-                    number += 1
-                    yield number, record.value
-    finally:
-        consumer.close()
+        options: dict[str, Any] = {"bootstrap_servers": bootstrap, **login}
+        consumer = KafkaConsumer(**options, auto_offset_reset="earliest", bootstrap_timeout_ms=PATIENCE_S * 1000)
+        try:
+            yield from enumerate(_polled(consumer, topic), 1)
+        finally:
+            consumer.close()
+    except (KafkaError, OSError) as error:
+        raise ModelError(
+            f"The topic {topic} cannot be read: Kafka at {bootstrap} does not answer or does not accept the login "
+            f"({type(error).__name__}): check USHER_KAFKA and the other USHER_KAFKA_…, and that the broker is up."
+        ) from error
+
+
+def _polled(consumer: KafkaConsumer, topic: str) -> Iterator[bytes]:
+    partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+    consumer.assign(partitions)
+    consumer.seek_to_beginning()
+    ends = consumer.end_offsets(partitions)
+    heard = time.monotonic()
+    while any(consumer.position(partition) < ends[partition] for partition in partitions):
+        for batch in consumer.poll(timeout_ms=1000, max_records=5000).values():
+            yield from (record.value for record in batch)
+            heard = time.monotonic()
+        if time.monotonic() - heard > PATIENCE_S:  # the client would go on asking a broker that is gone
+            raise KafkaTimeoutError(f"nothing came for {PATIENCE_S} s")
