@@ -1,7 +1,7 @@
 """Detect → train on fresh data → gate → shadow → promote, or why not: one step at each call, to be run on a schedule.
 
-Without a challenger it looks for drift, and if there is any, trains one and puts it into the champion's shadow. With
-one it compares the two on decisions that both have scored and whose labels have come since.
+Without a challenger it looks for drift, and if there is any that a new model can answer, trains one and puts it into
+the champion's shadow. With one it compares the two on decisions that both have scored and whose labels have come since.
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,11 @@ from usher.model import Dataset, ModelError, Registry, label, train
 from usher.model import metrics as measure
 from usher.model.config import DAY_MS, Config
 from usher.model.dataset import CHALLENGER, SCORES
+
+STALE = "The data is stale, so no model is trained on it: is the job running?"
+UNKNOWN = (
+    "No new model would know what none has an input for: mend what sends it, or add it to usher/features.py and train."
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,8 @@ def retrain(
     report = drift_of(rows, registry, policy, now_ms)
     if not report.reasons:
         return Outcome("nothing", ["Nothing has drifted."], report=report)
+    if report.stale or not report.learnable:
+        return Outcome("refused", [*report.reasons, STALE if report.stale else UNKNOWN], report=report)
     begin = rows["updated_at"].max() - int(policy.retrain.fresh_days * DAY_MS)
     newest = rows[rows["updated_at"] >= max(begin, report.risen_at or 0)]
     try:
@@ -54,7 +61,7 @@ def retrain(
         return Outcome("refused", [*report.reasons, *trained.facts["not_promotable_because"]], version, report)
     if version == registry.alias("champion"):
         return Outcome("refused", [*report.reasons, "Fresh data give the same model again."], version, report)
-    registry.shadow(version, report.reasons[0])
+    registry.shadow(version, report.learnable[0])
     return Outcome("shadowed", report.reasons, version, report)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from usher.drift.distribution import described
+from usher.drift.distribution import described, unknown_of
 from usher.model import config
 from usher.model.dataset import CHALLENGER, SCORES, one_a_day
 from usher.simulator import simulate_log
@@ -34,4 +34,5 @@ def halves(rows: pd.DataFrame) -> tuple[dict, pd.DataFrame]:
     columns = [
         name for name in rows if name not in ("user_id", "updated_at", "continent", "model_version", *CHALLENGER)
     ]
-    return described(sample[columns], sample["user_id"].to_numpy(object), ("device_type",)), rows[~even]
+    users = sample["user_id"].to_numpy(object)
+    return described(sample[columns], users, ("device_type",), unknown_of(sample)), rows[~even]

@@ -61,18 +61,38 @@ def scored(rows: pd.DataFrame, version: str) -> pd.DataFrame:
 
 def test_why_not(registry: Registry, trained: Trained, policy: config.Config) -> None:
     rows = scored(simulate_log(150, seed=8, days=6), trained.version)
-    lenient = dataclasses.replace(policy, drift=dataclasses.replace(policy.drift, min_rows=10**6, unknown_max=0.9))
-    assert retrain(rows, registry, lenient).did == "nothing"
-    watches = rows.assign(continent="Atlantis")
-    strict = dataclasses.replace(lenient, drift=dataclasses.replace(lenient.drift, unknown_max=0.01))
-    refused = retrain(watches, registry, strict)
-    assert refused.did == "refused" and "continent 'Atlantis'" in refused.why[-1]
-    gated = dataclasses.replace(strict, gate=dataclasses.replace(strict.gate, roc_auc_min=0.999))
-    few = rows.assign(device_type=np.where(rows["user_id"].str[-1] < "3", "", rows["device_type"]))
-    refused = retrain(few, registry, gated, candidates=("linear",))
+    calm = dataclasses.replace(policy, drift=dataclasses.replace(policy.drift, min_rows=10**6, unknown_max=0.9))
+    assert retrain(rows, registry, calm).did == "nothing"
+    shifted = rows.assign(used_reports=rows["used_reports"] + 40)
+    alert = dataclasses.replace(policy, drift=dataclasses.replace(policy.drift, min_rows=100))
+    strange = retrain(shifted.assign(continent="Atlantis"), registry, alert)
+    assert strange.did == "refused" and "continent 'Atlantis'" in strange.why[-1]
+    gated = dataclasses.replace(alert, gate=dataclasses.replace(alert.gate, roc_auc_min=0.999))
+    refused = retrain(shifted, registry, gated, candidates=("linear",))
     assert refused.did == "refused" and any("must be >= 0.999" in reason for reason in refused.why)
     assert registry.alias("champion") == trained.version and registry.alias("challenger") is None
     with pytest.raises(ModelError, match="log of decisions is empty"):
         drift_of(rows.iloc[:0], registry, policy)
     with pytest.raises(ModelError, match="has no champion"):
         drift_of(rows, Registry(registry.directory / "elsewhere"), policy)
+
+
+def test_a_model_is_trained_only_on_what_it_can_learn_from(
+    registry: Registry, trained: Trained, policy: config.Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stale data and unknown categories are reasons to look, but not to train."""
+    monkeypatch.setattr("usher.retrain.train", lambda *_: pytest.fail("a model was trained"))
+    rows = scored(simulate_log(150, seed=8, days=6), trained.version)
+    calm = dataclasses.replace(policy, drift=dataclasses.replace(policy.drift, min_rows=10**6))
+    late = int(rows["updated_at"].max()) + 5 * config.DAY_MS
+    stale = retrain(rows, registry, calm, now_ms=late)
+    assert stale.did == "refused" and "120 h ago, more than 24 h" in stale.why[0]
+    assert stale.why[-1] == "The data is stale, so no model is trained on it: is the job running?"
+    unknown = retrain(rows.assign(continent=""), registry, calm)
+    assert unknown.did == "refused" and "have an unknown continent, more than" in unknown.why[0]
+    assert "mend what sends it" in unknown.why[-1]
+    alert = dataclasses.replace(policy, drift=dataclasses.replace(policy.drift, min_rows=100))
+    both = retrain(rows.assign(used_reports=rows["used_reports"] + 40), registry, alert, now_ms=late)
+    assert both.report is not None and both.report.learnable  # but the newest days are not there to learn from
+    assert both.did == "refused" and both.why[-1] == stale.why[-1]
+    assert registry.alias("challenger") is None

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from elasticsearch import Elasticsearch, helpers
+from elasticsearch import ApiError, AuthenticationException, Elasticsearch, TransportError, helpers
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
+from usher.model import ModelError
 from usher.model.reference import iso_of
 
 from ._watch import Report
@@ -30,8 +31,11 @@ def documents(report: Report, at: datetime | None = None) -> Iterator[dict[str, 
         yield found | facts | {"since": since and iso_of(since), "drifted": finding.drifted}
 
 
-def store(report: Report, elasticsearch: str) -> int:
-    """Write them; how many. The same window of the same model again replaces what was found before."""
+def store(report: Report, elasticsearch: str, **login: Any) -> int:
+    """Write them; how many. The same window of the same model again replaces what was found before.
+
+    `login` is what elasticsearch-py needs beside the address (`usher.access.elasticsearch_login`).
+    """
     actions = [
         {
             "_index": INDEX,
@@ -40,8 +44,23 @@ def store(report: Report, elasticsearch: str) -> int:
         }
         for d in documents(report)
     ]
-    with Elasticsearch(elasticsearch) as client:
-        helpers.bulk(client, actions)
+    where = f"The findings were not stored: Elasticsearch at {elasticsearch}"
+    try:
+        with Elasticsearch(**{"hosts": elasticsearch} | login) as client:
+            helpers.bulk(client, actions)
+    except AuthenticationException as error:
+        raise ModelError(f"{where} does not accept the login: check USHER_ELASTICSEARCH_USER and the like.") from error
+    except helpers.BulkIndexError as error:
+        problem = next(iter(error.errors[0].values())).get("error", {})
+        raise ModelError(
+            f"{where} refuses {len(error.errors)} of {len(actions)} ({problem.get('type')}: {problem.get('reason')}): "
+            "does `usher setup` say that the index drift is as it should be, and may the login write to it?"
+        ) from error
+    except (ApiError, TransportError) as error:
+        raise ModelError(
+            f"{where} does not answer as it should ({type(error).__name__}): check USHER_ELASTICSEARCH, that it is up "
+            "and that the login may write, or give --no-store."
+        ) from error
     return len(actions)
 
 
@@ -50,9 +69,12 @@ def write_metrics(report: Report, file: Path) -> None:
     registry = CollectorRegistry()
     labels = ("kind", "name", "segment")
     value = Gauge("usher_drift", "PSI, rise of the error, share or age, by kind", labels, registry=registry)
+    js = Gauge("usher_drift_js", "Jensen-Shannon divergence in bits, beside the PSI", labels, registry=registry)
     drifted = Gauge("usher_drift_found", "1 where the limit of conf/model.yaml is exceeded", labels, registry=registry)
     for finding in report.findings:
         at = (finding.kind, finding.name, finding.segment)
         value.labels(*at).set(finding.value)
         drifted.labels(*at).set(finding.drifted)
+        if finding.js is not None:
+            js.labels(*at).set(finding.js)
     write_to_textfile(str(file), registry)

@@ -10,18 +10,20 @@ from numpy.typing import NDArray
 from river.drift import ADWIN
 
 from usher.columns import COUNTED
-from usher.features import CONTINENTS, DEVICE_TYPES, PRODUCT_FEATURES
+from usher.features import PRODUCT_FEATURES
 from usher.model import ModelError
 from usher.model.config import Drift
 from usher.model.dataset import SCORES, Dataset, one_a_day
 from usher.model.reference import iso_of
 
-from .distribution import by_chance, compared, parts_of
+from .distribution import by_chance, compared, parts_of, unknown_of
 
 HOUR_MS = 3_600_000
 CLOCK = 32
 """ADWIN looks for a change every so many examples."""
 CATEGORIES = ("device_type", "country")
+LEARNABLE = ("feature", "category", "score", "error")
+"""Kinds of findings that a model trained on fresh data can answer."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,23 @@ class Report:
 
     @property
     def risen_at(self) -> int | None:
-        """Since when (ms) the model's error is higher than before, if it is."""
-        return next((int(f.at) for f in self.findings if f.at is not None), None)
+        """Since when (ms) the model's error over all users is higher than before, if it is."""
+        return next((int(f.at) for f in self.findings if f.at is not None and f.segment == "all"), None)
 
     @property
     def reasons(self) -> list[str]:
         """Why the model should be looked at; empty: nothing has drifted."""
         return [finding.reason for finding in self.findings if finding.drifted]
+
+    @property
+    def learnable(self) -> list[str]:
+        """Those of the reasons that a model trained on fresh data can answer."""
+        return [finding.reason for finding in self.findings if finding.drifted and finding.kind in LEARNABLE]
+
+    @property
+    def stale(self) -> bool:
+        """Whether there are no fresh data."""
+        return any(finding.drifted and finding.kind == "freshness" for finding in self.findings)
 
 
 def watch(
@@ -84,26 +96,27 @@ def watch(
     """
     if not len(rows):
         raise ModelError("The log of decisions is empty, so nothing can be said about drift: is the job running?")
-    sample = one_a_day(rows)
+    sample, segments = one_a_day(rows), reference["segments"]
     begin, end = int(rows["updated_at"].min()), int(rows["updated_at"].max())
-    findings = [
-        *_unknown(sample, policy),
-        *_fresh(end, now_ms, policy),
-        *_shifted(sample, reference["all"], "all", policy),
-    ]
-    for name, part in parts_of(sample, reference["segments"]):
-        findings += _shifted(part, reference["segments"][name], name, policy)
+    findings = [*_fresh(end, now_ms, policy)]
+    for name, part in (("all", sample), *parts_of(sample, segments)):
+        known = reference["all"] if name == "all" else segments[name]
+        findings += [*_unknown(part, known, name, policy), *_shifted(part, known, name, policy)]
     errors = errors_of(labelled) if labelled is not None else errors_of_none()
-    findings += _risen(errors, policy)
+    findings += _risen(errors, "all", policy.adwin_delta)
+    for name, part in parts_of(errors, segments) if len(errors) else ():
+        if len(part) >= policy.min_rows:  # all segments together raise no more false alarms than everybody does
+            findings += _risen(part, name, policy.adwin_delta / len(segments))
     return Report(version, begin, end, findings, errors)
 
 
 def errors_of(data: Dataset) -> pd.DataFrame:
-    """Time (ms) and Brier score, mean over the features, of each example that the champion had scored."""
+    """Time (ms), Brier score (mean over the features) and segments of each example that the champion had scored."""
     said = data.logged[[*SCORES[1:]]].to_numpy(np.float64)
     known = np.isfinite(said).all(axis=1)
     error = ((said - data.preferences) ** 2).mean(axis=1)
-    return pd.DataFrame({"time": data.times[known], "error": error[known]})
+    segments = {str(name): data.segments[name].to_numpy()[known] for name in data.segments}
+    return pd.DataFrame({"time": data.times[known], "error": error[known]} | segments)
 
 
 def errors_of_none() -> pd.DataFrame:
@@ -158,24 +171,26 @@ def _shifted(sample: pd.DataFrame, reference: Mapping[str, Any], segment: str, p
         psi, js, bins = compared(histogram, values)
         limit = policy.psi_max + by_chance(bins, reference["users"], users)
         kind = "score" if name in SCORES else "category" if name in CATEGORIES else "feature"
-        where = "" if segment == "all" else f" where {segment}"
         reason = ""
         if psi > limit and js > policy.js_max:
-            reason = f"{name} has shifted{where}: PSI {psi:.2f}, more than {limit:.2f}; JS {js:.3f} bits."
+            reason = f"{name} has shifted{_where(segment)}: PSI {psi:.2f}, more than {limit:.2f}; JS {js:.3f} bits."
         yield Finding(kind, name, segment, len(values), psi, limit, js, reason)
 
 
-def _unknown(sample: pd.DataFrame, policy: Drift) -> Iterator[Finding]:
-    known = {"device_type": DEVICE_TYPES, "continent": CONTINENTS}
-    shares = {name: float((~sample[name].isin(names)).mean()) for name, names in known.items()}
-    if "unknown_features" in sample:
-        shares["feature"] = float((sample["unknown_features"] > 0).mean())
-    for name, share in shares.items():
-        reason = ""
-        if share > policy.unknown_max:
+def _unknown(sample: pd.DataFrame, reference: Mapping[str, Any], segment: str, policy: Drift) -> Iterator[Finding]:
+    if segment != "all" and len(sample) < policy.min_rows:
+        return
+    before = reference.get("unknown", {})  # of a model that was trained when there were no shares in it: none
+    for name, column in unknown_of(sample).items():
+        share, trained = float(column.mean()), before.get(name, 0.0)
+        limit, reason = trained + policy.unknown_max, ""
+        if share > limit:
             what = f"a {name} other than {', '.join(PRODUCT_FEATURES)}" if name == "feature" else f"an unknown {name}"
-            reason = f"{share:.1%} of the users have {what}, more than {policy.unknown_max:.0%}."
-        yield Finding("unknown", name, "all", len(sample), share, policy.unknown_max, None, reason)
+            reason = (
+                f"{share:.1%} of the users{_where(segment)} have {what}, more than {limit:.1%} "
+                f"({trained:.1%} when the model was trained)."
+            )
+        yield Finding("unknown", str(name), segment, len(sample), share, limit, None, reason)
 
 
 def _fresh(end: int, now_ms: int | None, policy: Drift) -> Iterator[Finding]:
@@ -187,11 +202,15 @@ def _fresh(end: int, now_ms: int | None, policy: Drift) -> Iterator[Finding]:
         yield Finding("freshness", "age_h", "all", 1, hours, policy.stale_h, None, reason)
 
 
-def _risen(errors: pd.DataFrame, policy: Drift) -> Iterator[Finding]:
-    found = rise(errors["error"].to_numpy(), policy.adwin_delta)
+def _risen(errors: pd.DataFrame, segment: str, delta: float) -> Iterator[Finding]:
+    found = rise(errors["error"].to_numpy(), delta)
     if found is None:
-        yield Finding("error", "brier", "all", len(errors), 0.0, 0.0)
+        yield Finding("error", "brier", segment, len(errors), 0.0, 0.0)
         return
     since, by = int(errors["time"].iloc[found.since]), found.by
-    reason = f"The model's error (Brier) has risen by {by:.3f} since {iso_of(since)} (ADWIN)."
-    yield Finding("error", "brier", "all", len(errors), by, 0.0, None, reason, since)
+    reason = f"The model's error (Brier) has risen by {by:.3f}{_where(segment)} since {iso_of(since)} (ADWIN)."
+    yield Finding("error", "brier", segment, len(errors), by, 0.0, None, reason, since)
+
+
+def _where(segment: str) -> str:
+    return "" if segment == "all" else f" where {segment}"

@@ -12,6 +12,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import chi2
 
+from usher.features import CONTINENTS, DEVICE_TYPES
+
 if TYPE_CHECKING:
     from usher.model.dataset import Dataset
 
@@ -19,11 +21,13 @@ Numbers = NDArray[np.float64]
 BINS = 10
 SEGMENT_MIN = 200
 CONFIDENCE = 0.999
+CATEGORIES = {"device_type": ("device_", DEVICE_TYPES), "continent": ("continent_", CONTINENTS)}
+"""Columns of the log, the model inputs that stand for them, and what they may hold."""
 
 
 def describe(data: "Dataset", scores: Mapping[str, NDArray[np.float64]]) -> dict[str, Any]:
     """The reference that a model is watched against: its examples' inputs, categories and scores, by segment."""
-    return described(table_of(data, scores), data.users, tuple(map(str, data.segments)))
+    return described(table_of(data, scores), data.users, tuple(map(str, data.segments)), unknown_among(data))
 
 
 def table_of(data: "Dataset", scores: Mapping[str, NDArray[np.float64]]) -> pd.DataFrame:
@@ -35,16 +39,46 @@ def table_of(data: "Dataset", scores: Mapping[str, NDArray[np.float64]]) -> pd.D
     return pd.DataFrame(counted | said | segments)
 
 
-def described(table: pd.DataFrame, users: NDArray[np.object_], segments: tuple[str, ...]) -> dict[str, Any]:
-    """Histograms of all columns, of all rows (each of the user given) and of each segment with enough of them."""
+def unknown_among(data: "Dataset") -> pd.DataFrame:
+    """Of each example, whether no input stands for its device type or continent, as far as the inputs tell."""
+    found = {}
+    for column, (prefix, _) in CATEGORIES.items():
+        inputs = [i for i, name in enumerate(data.names) if name.startswith(prefix)]
+        if inputs:
+            found[column] = ~data.inputs[:, inputs].any(axis=1)
+    if "unknown_features" in data.logged:
+        found["feature"] = (data.logged["unknown_features"] > 0).to_numpy()
+    return pd.DataFrame(found)
+
+
+def unknown_of(rows: pd.DataFrame) -> pd.DataFrame:
+    """The same of rows of the log, and whether they count a feature that usher/features.py does not name."""
+    found = {column: ~rows[column].isin(names) for column, (_, names) in CATEGORIES.items()}
+    if "unknown_features" in rows:
+        found["feature"] = rows["unknown_features"] > 0
+    return pd.DataFrame(found)
+
+
+def described(
+    table: pd.DataFrame, users: NDArray[np.object_], segments: tuple[str, ...], unknown: pd.DataFrame
+) -> dict[str, Any]:
+    """Histograms of all columns and shares of what is unknown, of all rows and of each segment with enough of them.
+
+    Each row of `table` is of the user given, and each of `unknown` says what of it is unknown.
+    """
     table = table.set_axis(pd.Index(users, dtype=object))
+
+    def of(rows: NDArray[np.intp]) -> dict[str, Any]:
+        shares = {str(name): float(unknown[name].iloc[rows].mean()) for name in unknown}
+        return {**_histograms(table.iloc[rows]), "unknown": shares}
+
     return {
-        "all": _histograms(table),
+        "all": of(np.arange(len(table))),
         "segments": {
-            f"{column}={value}": _histograms(part)
+            f"{column}={value}": of(np.asarray(rows))
             for column in segments
-            for value, part in table.groupby(column)
-            if len(part) >= SEGMENT_MIN
+            for value, rows in sorted(table.groupby(column).indices.items())
+            if len(rows) >= SEGMENT_MIN
         },
     }
 
@@ -124,4 +158,4 @@ def _entropy(shares: Numbers) -> np.float64:
 
 
 def _one_hot(name: str) -> bool:
-    return name.startswith(("device_", "continent_"))
+    return name.startswith(tuple(prefix for prefix, _ in CATEGORIES.values()))
