@@ -52,12 +52,25 @@ def test_classification() -> None:
     )
 
 
+def test_a_label_of_one_class_is_in_no_mean() -> None:
+    alone, _ = metrics.classification(TRUTH, SCORE, ("a", "b"), WEIGHTS)
+    truth, score = np.column_stack([TRUTH, np.zeros(300)]), np.column_stack([SCORE, np.full(300, 0.9)])
+    beside, auc = metrics.classification(truth, score, ("a", "b", "gone"), WEIGHTS)
+    assert all(beside[name]["mean"] == alone[name]["mean"] for name in ("roc_auc", "pr_auc", "precision", "brier"))
+    assert beside["roc_auc"]["gone"]["value"] is None and beside["brier"]["gone"]["value"] == pytest.approx(0.81)
+    assert np.isfinite(auc).all()
+    nothing, auc = metrics.classification(truth[:, [2]], score[:, [2]], ("gone",), WEIGHTS)
+    assert nothing["roc_auc"]["mean"]["value"] is None and np.isnan(auc).all()
+
+
 def test_regression() -> None:
     truth, said = TRUTH[:, 0] * 50, SCORE[:, 0] * 60
     figures, r2 = metrics.regression(truth, said, WEIGHTS)
     assert figures["r2"]["value"] == pytest.approx(r2_score(truth, said), abs=1e-5)
     assert figures["mae"]["value"] == pytest.approx(mean_absolute_error(truth, said), abs=1e-5)
     assert r2[3] == pytest.approx(r2_score(truth, said, sample_weight=WEIGHTS[3]))
+    figures, r2 = metrics.regression(np.full(300, 12.3), said, WEIGHTS)
+    assert figures["r2"]["value"] is None and np.isnan(r2).all() and figures["mae"]["value"] > 0
 
 
 def test_calibration_of_what_is_calibrated() -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -124,17 +125,82 @@ def test_noise_is_not_promotable(examples: Dataset, policy: config.Config) -> No
     assert any("gain in ROC-AUC over the better baseline" in text for text in trained.facts["not_promotable_because"])
 
 
+@pytest.mark.parametrize("kind", [candidate.name for candidate in CANDIDATES])
+def test_a_feature_that_has_gone_is_left_out(kind: str, examples: Dataset, policy: config.Config) -> None:
+    likes = examples.preferences.copy()
+    likes[:, PRODUCT_FEATURES.index("reports")] = 0
+    gone = dataclasses.replace(examples, preferences=likes)
+    trained = train(gone, policy, 1, (kind,))
+    facts = trained.facts
+    assert facts["one_class"] == {"training period": {"reports": 0.0}, "holdout": {"reports": 0.0}}
+    _, holdout = split_in_time(gone, policy.training.holdout, policy.training.horizon_ms)
+    session = onnxruntime.InferenceSession(trained.files["model.onnx"])
+    said = session.run(["preferences"], {"features": holdout.inputs})[0]
+    mine = said[:, PRODUCT_FEATURES.index("reports")]
+    assert mine.mean() < 0.02 if kind == "neural_net" else not mine.any()  # one net for all labels has no constant
+    for part in (facts["metrics"], *facts["metrics"]["baselines"].values()):
+        auc = part["preferences"]["roc_auc"]
+        others = [auc[name]["value"] for name in PRODUCT_FEATURES if name != "reports"]
+        assert auc["mean"]["value"] == pytest.approx(np.mean(others), abs=1e-4) and auc["reports"]["value"] is None
+    sentences = (
+        "In the training period nobody preferred reports: the model knows nothing else of it.",
+        "In the holdout nobody preferred reports: it is in no mean figure.",
+    )
+    for file in ("report.html", "card.md"):
+        assert all(sentence in trained.files[file].decode() for sentence in sentences)
+
+
+def test_a_feature_that_comes_only_in_the_holdout_counts_as_not_known(examples: Dataset, policy: config.Config) -> None:
+    at, likes = PRODUCT_FEATURES.index("reports"), examples.preferences.copy()
+    past, _ = split_in_time(examples, policy.training.holdout, policy.training.horizon_ms)
+    likes[examples.times <= past.times[-1], at] = 0
+    facts = train(dataclasses.replace(examples, preferences=likes), policy, 1, ("linear",)).facts
+    assert facts["one_class"] == {"training period": {"reports": 0.0}, "holdout": {}}
+    auc = facts["metrics"]["preferences"]["roc_auc"]
+    assert auc["reports"]["value"] == 0.5
+    assert auc["mean"]["value"] == pytest.approx(np.mean([auc[name]["value"] for name in PRODUCT_FEATURES]), abs=1e-4)
+    assert facts["metrics"]["baselines"]["best_feature"]["by"]["reports"] == "the average"
+
+
 def test_what_cannot_be_learned(examples: Dataset, policy: config.Config) -> None:
-    same = examples.preferences.copy()
-    same[:, 2], same[:, 4] = 0, 1
-    with pytest.raises(ModelError, match="all users agree on dashboards, reports"):
-        train(dataclasses.replace(examples, preferences=same), policy, 1)
-    with pytest.raises(ModelError, match="too short to split in time"):
-        train(dataclasses.replace(examples, times=examples.times // 10**6), policy, 1)
-    with pytest.raises(ModelError, match="no candidate astrology; there are linear, gradient_boosting"):
-        train(examples, policy, 1, ("astrology",))
-    with pytest.raises(ModelError, match="infinite labels: engagement"):
-        train(dataclasses.replace(examples, engagement=examples.engagement + np.inf), policy, 1)
+    def refused(complaint: str, part: Dataset = examples, kinds: tuple[str, ...] = ("linear",), **other: Any) -> None:
+        with pytest.raises(ModelError, match=complaint):
+            train(dataclasses.replace(part, **other), policy, 1, kinds)
+
+    _, holdout = split_in_time(examples, policy.training.holdout, policy.training.horizon_ms)
+    late = examples.times >= holdout.times[0]
+    same = np.zeros_like(examples.preferences)
+    refused(r"In the training period .* agree on every one of analytics, .*nothing can be learned", preferences=same)
+    agreed = np.where(late[:, None], 1, examples.preferences)
+    refused(r"In the holdout \(\d+ examples of \d+ users\) all users agree", preferences=agreed)
+    idle = np.zeros_like(examples.engagement)
+    refused(r"In the training period .*engagement of all users is the same, 0\.0, so", engagement=idle)
+    refused(
+        r"In the holdout .*engagement of all users is the same, 7\.0",
+        engagement=np.where(late, np.float32(7), examples.engagement),
+    )
+    one = np.where(late, "late", "early").astype(object)
+    refused("examples of 1 users, fewer than training.folds = 2 in conf/model.yaml", users=one)
+    two = np.where(np.arange(len(examples)) % 2, "a", "b").astype(object)  # each always the same
+    engaged = np.where(two == "a", 10, 20).astype(np.float32)
+    refused("In one of 2 parts of the 2 users .* all agree on everything", users=two, engagement=engaged)
+    refused("too short to split in time", times=examples.times // 10**6)
+    refused("no candidate astrology; there are linear, gradient_boosting", kinds=("astrology",))
+    refused("infinite labels: engagement", engagement=examples.engagement + np.inf)
+
+
+def test_a_holdout_without_an_interval_is_refused(examples: Dataset, policy: config.Config) -> None:
+    """Two users of the holdout who each agree with themselves: whoever is drawn twice has one class only."""
+    _, holdout = split_in_time(examples, policy.training.holdout, policy.training.horizon_ms)
+    late = examples.times >= holdout.times[0]
+    users = np.where(late, np.where(np.arange(len(examples)) % 2, "a", "b"), examples.users).astype(object)
+    mine = np.where(users == "a", 1, 0)[:, None]
+    few = dataclasses.replace(
+        examples, users=users, preferences=np.where(late[:, None], mine, examples.preferences).astype(np.float32)
+    )
+    once = dataclasses.replace(policy, training=dataclasses.replace(policy.training, interval_resamples=1))
+    with pytest.raises(ModelError, match=r"of 2 users\) is too small to say .*ROC-AUC, the gain in ROC-AUC cannot be"):
+        train(few, once, 3, ("linear",))
 
 
 def test_the_report_and_the_card_are_of_this_model(trained: Trained) -> None:

@@ -8,7 +8,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from ._candidates import LogCounts
 from .dataset import Dataset, Floats
-from .metrics import Ranking
+from .metrics import Ranking, two_classes
 
 Numbers = NDArray[np.float64]
 
@@ -31,10 +31,17 @@ def popularity(train: Dataset, test: Dataset) -> Baseline:
 
 
 def best_feature(train: Dataset, test: Dataset) -> Baseline:
-    """For each label the one input that ranks the training period best, made a probability by a logistic curve."""
+    """For each label the one input that ranks the training period best, made a probability by a logistic curve.
+
+    A label of one class only is said to stay as it is.
+    """
     x, x_test = (LogCounts().transform(data.inputs) for data in (train, test))
     columns, by = [], {}
     for i, label in enumerate(train.labels):
+        if not two_classes(train.preferences[:, [i]])[0]:
+            columns.append(np.full(len(test), float(train.preferences[0, i])))
+            by[label] = "the average"
+            continue
         best = _best(x, train.preferences[:, i])
         curve = LogisticRegression().fit(x[:, [best]], train.preferences[:, i])
         columns.append(curve.predict_proba(x_test[:, [best]])[:, 1])

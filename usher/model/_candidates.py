@@ -56,6 +56,7 @@ def _scaled(estimator: Any) -> Any:
 
 _FOREST = {"n_estimators": 60, "max_depth": 10, "min_samples_leaf": 20, "max_samples": 0.5, "n_jobs": -1}
 _BOOSTING = {"max_iter": 80, "learning_rate": 0.08, "max_leaf_nodes": 12, "min_samples_leaf": 40}
+_BOOSTING |= {"early_stopping": False}  # it would split by class, and fail on a feature that a single user prefers
 _NET = {"hidden_layer_sizes": (32,), "alpha": 1e-3, "learning_rate_init": 0.01, "early_stopping": True, "max_iter": 200}
 
 CANDIDATES = (

@@ -37,12 +37,22 @@ def report(facts: Mapping[str, Any], plots: Mapping[str, Any]) -> str:
             "Who competed, and for whom it is better or worse": _picture(_contest, _segments, facts=facts),
             "Interests": _picture(_interests, _explained, plots=plots, facts=facts),
         }
-    return _PAGE.render(facts=facts, drawn=drawn, figures=_table(facts), span=_span)
+    return _PAGE.render(facts=facts, drawn=drawn, figures=_table(facts), span=_span, agreed=agreed(facts))
 
 
 def card(facts: Mapping[str, Any]) -> str:
     """Markdown: what it is for, what it was trained on, how good it is, and where not to trust it."""
-    return _CARD.render(facts=facts, figures=_table(facts), span=_span)
+    return _CARD.render(facts=facts, figures=_table(facts), span=_span, agreed=agreed(facts))
+
+
+def agreed(facts: Mapping[str, Any]) -> list[str]:
+    """A sentence for each label that all users agreed on, in the training period or in the holdout."""
+    then = {"training period": "the model knows nothing else of it.", "holdout": "it is in no mean figure."}
+    return [
+        f"In the {where} {'everyone' if rate else 'nobody'} preferred {name}: {then[where]}"
+        for where, labels in facts["one_class"].items()
+        for name, rate in labels.items()
+    ]
 
 
 def _picture(*draw: Any, **given: Any) -> str:
@@ -152,9 +162,12 @@ def _small(plots: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _by_label(plots: Mapping[str, Any]) -> list[tuple[str, str, Any, Any]]:
+    """Colour, name, truth and score of each label that can be ranked rightly or wrongly."""
+    both = measure.two_classes(plots["truth"])
     return [
         (COLORS[i % len(COLORS)], label, plots["truth"][:, i], plots["likes"][:, i])
         for i, label in enumerate(plots["labels"])
+        if both[i]
     ]
 
 

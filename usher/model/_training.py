@@ -1,6 +1,7 @@
 """Training: candidates compete on the training period, the winner is measured on a holdout in time and exported."""
 
 import json
+import warnings
 from importlib.metadata import version
 from typing import Any
 
@@ -55,10 +56,10 @@ def train(data: Dataset, config: Config, seed: int, candidates: tuple[str, ...] 
 
     training = config.training
     past, holdout = split_in_time(data.check(), training.holdout, training.horizon_ms)
-    _check_classes(past, "training period")
-    _check_classes(holdout, "holdout")
+    one_class = {name: _one_class(part, name) for name, part in (("training period", past), ("holdout", holdout))}
     contract = Contract(data.names, data.labels, data.interests, min(Contract.components, len(data.interests)))
-    with threadpool_limits(None if len(past) >= MANY_ROWS else 1):
+    with threadpool_limits(None if len(past) >= MANY_ROWS else 1), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Label .* is present in all training examples")  # the manifest says it
         contest = _contest(past, _chosen(candidates), config, seed)
         heads = fitted(past, contest["winners"], contract, seed)
     expected = told(heads, holdout.inputs)
@@ -67,11 +68,13 @@ def train(data: Dataset, config: Config, seed: int, candidates: tuple[str, ...] 
     differences = parity(model, expected, holdout.inputs, training.max_difference)
     metrics, plots = _measured(past, holdout, heads, expected, config, seed)
     rows = {"all": len(data), "train": len(past), "holdout": len(holdout)}
+    _check_defined(metrics, holdout)
     refused = reasons(metrics, rows, config.gate)
     facts = {
         "promotable": not refused,
         "not_promotable_because": refused,
         "kinds": contest["winners"],
+        "one_class": one_class,
         "contest": contest["scores"],
         "metrics": metrics,
         "parity": differences,
@@ -95,13 +98,25 @@ def train(data: Dataset, config: Config, seed: int, candidates: tuple[str, ...] 
     return Trained(files, facts, contract)
 
 
-def _check_classes(data: Dataset, where: str) -> None:
-    same = [name for name, column in zip(data.labels, data.preferences.T, strict=True) if len(set(column)) < 2]
-    if same:
+def _one_class(data: Dataset, where: str) -> dict[str, float]:
+    """The labels on which all users agree, and on what; raises `ModelError` when there is nothing else to learn.
+
+    Such a label has a constant head and is in no mean figure: a feature that has left the product, for one.
+    """
+    both = measure.two_classes(data.preferences)
+    what = f"In the {where} ({len(data)} examples of {len(set(data.users))} users)"
+    if not both.any():
         raise ModelError(
-            f"In the {where} ({len(data)} examples) all users agree on {', '.join(same)} (preferred or not), so it "
-            "cannot be learned: train on more users or a longer history."
+            f"{what} all users agree on every one of {', '.join(data.labels)} (preferred or not), so nothing can be "
+            "learned: train on more users or a longer history."
         )
+    if np.ptp(data.engagement) == 0:
+        raise ModelError(
+            f"{what} the engagement of all users is the same, {data.engagement[0]:.1f}, so it cannot be learned: train "
+            "on more users or a longer history."
+        )
+    rates = data.preferences[0].tolist()
+    return {name: rate for name, rate, varies in zip(data.labels, rates, both, strict=True) if not varies}
 
 
 def _chosen(names: tuple[str, ...]) -> list[Candidate]:
@@ -121,7 +136,13 @@ def _contest(past: Dataset, candidates: list[Candidate], config: Config, seed: i
     if len(past) > config.training.contest_rows:
         chosen = np.random.default_rng(seed).choice(len(past), config.training.contest_rows, replace=False)
         sample = past[np.sort(chosen)]
-    folds = [*GroupKFold(config.training.folds).split(sample.inputs, groups=sample.users)]
+    users, parts = len(set(sample.users)), config.training.folds
+    if users < parts:
+        raise ModelError(
+            f"The training period has examples of {users} users, fewer than training.folds = {parts} in "
+            "conf/model.yaml: train on more users."
+        )
+    folds = [*GroupKFold(parts).split(sample.inputs, groups=sample.users)]
     scores: dict[str, Any] = {}
     with Progress(transient=True) as progress:
         task = progress.add_task("the contest", total=len(candidates) * len(folds))
@@ -131,6 +152,11 @@ def _contest(past: Dataset, candidates: list[Candidate], config: Config, seed: i
                 progress.update(task, description=f"cross-validating {candidate.name}")
                 found.append(_cross_validated(candidate, sample[fold[0]], sample[fold[1]], seed))
                 progress.advance(task)
+            if not np.isfinite(found).all():
+                raise ModelError(
+                    f"In one of {parts} parts of the {users} users of the training period all agree on everything, so "
+                    "the candidates cannot be compared: train on more users."
+                )
             scores[candidate.name] = _summary(np.array(found))
     return {"scores": scores, "winners": {task: _winner(scores, task) for task in ("roc_auc", "r2")}}
 
@@ -139,8 +165,8 @@ def _cross_validated(candidate: Candidate, train: Dataset, test: Dataset, seed: 
     classifier = candidate.classifier(seed).fit(train.inputs, train.preferences)
     regressor = candidate.regressor(seed).fit(train.inputs, train.engagement)
     said = np.clip(regressor.predict(test.inputs), 0, 100)
-    left = ((test.engagement - said) ** 2).mean() / test.engagement.var()
-    return measure.mean_roc_auc(test.preferences, classifier.predict_proba(test.inputs)), float(1 - left)
+    _, r2 = measure.regression(test.engagement, said, np.ones((1, len(test))))
+    return measure.mean_roc_auc(test.preferences, classifier.predict_proba(test.inputs)), float(r2[0])
 
 
 def _summary(found: NDArray[np.float64]) -> dict[str, dict[str, float]]:
@@ -197,6 +223,18 @@ def _measured(
     }
     plots = {"truth": holdout.preferences, "likes": likes, "engagement": holdout.engagement, "said": said}
     return metrics, plots | {"interests": expected["interests"], "labels": holdout.labels}
+
+
+def _check_defined(metrics: dict[str, Any], holdout: Dataset) -> None:
+    likes, engaged = metrics["preferences"], metrics["engagement"]
+    figures = {"ROC-AUC": likes["roc_auc"]["mean"], "the gain in ROC-AUC": likes["gain"]}
+    figures |= {"R²": engaged["r2"], "the gain in R²": engaged["gain"]}
+    undefined = [name for name, figure in figures.items() if None in figure.values()]
+    if undefined:
+        raise ModelError(
+            f"The holdout ({len(holdout)} examples of {len(set(holdout.users))} users) is too small to say how good "
+            f"the model is: {', '.join(undefined)} cannot be computed. Train on more users or a longer history."
+        )
 
 
 def _sample(data: Dataset, rows: int, seed: int) -> Dataset:

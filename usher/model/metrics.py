@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 Numbers = NDArray[np.float64]
 THRESHOLD = 0.5
 BINS = 10
+SAME = 1e-9
+"""A variance below this is that of one value, but for rounding."""
 
 
 def resamples(users: NDArray[np.object_], count: int, seed: int) -> Numbers:
@@ -77,7 +79,10 @@ class Ranking:
 def classification(
     truth: ArrayLike, score: ArrayLike, labels: tuple[str, ...], weights: Numbers
 ) -> tuple[dict[str, Any], Numbers]:
-    """All figures of multi-label probabilities [n, k], by label and as `mean`, and the resampled mean ROC-AUC."""
+    """All figures of multi-label probabilities [n, k], by label and as `mean`, and the resampled mean ROC-AUC.
+
+    The means are over the labels of which both classes occur: of the others no ranking can be right or wrong.
+    """
     truth, score = np.asarray(truth, np.float64), np.asarray(score, np.float64)
     sampled: dict[str, Numbers] = {}
     rankings = [Ranking(truth[:, i], score[:, i]) for i in range(len(labels))]
@@ -88,16 +93,17 @@ def classification(
     sampled["precision"] = _ratio(hits, weights @ positive).T
     sampled["recall"] = _ratio(hits, weights @ truth).T
     sampled["brier"] = (weights @ (truth - score) ** 2 / weights.sum(axis=1, keepdims=True)).T
+    both = two_classes(truth)
     figures: dict[str, Any] = {
         name: {
-            "mean": interval(values.mean(axis=0)),
+            "mean": interval(_mean(values[both])),
             **{label: interval(row) for label, row in zip(labels, values, strict=True)},
         }
         for name, values in sampled.items()
     }
     first = truth[np.arange(len(truth)), score.argmax(axis=1)]
     figures["top1_hit_rate"] = interval(weights @ first / weights.sum(axis=1))
-    return figures, sampled["roc_auc"].mean(axis=0)
+    return figures, _mean(sampled["roc_auc"][both])
 
 
 def regression(truth: ArrayLike, said: ArrayLike, weights: Numbers) -> tuple[dict[str, Any], Numbers]:
@@ -106,7 +112,7 @@ def regression(truth: ArrayLike, said: ArrayLike, weights: Numbers) -> tuple[dic
     total = weights.sum(axis=1)
     mean = weights @ truth / total
     spread = weights @ truth**2 / total - mean**2
-    r2 = 1 - (weights @ (truth - said) ** 2 / total) / spread
+    r2 = 1 - _ratio(weights @ (truth - said) ** 2 / total, np.where(spread > SAME, spread, 0))
     return {"r2": interval(r2), "mae": interval(weights @ np.abs(truth - said) / total)}, r2
 
 
@@ -121,12 +127,23 @@ def calibration(truth: ArrayLike, score: ArrayLike) -> list[dict[str, float]]:
     ]
 
 
+def two_classes(truth: ArrayLike) -> NDArray[np.bool_]:
+    """[k], whether both 0 and 1 occur in a column of [n, k]."""
+    truth = np.asarray(truth)
+    return np.asarray(truth.min(axis=0) != truth.max(axis=0))
+
+
 def mean_roc_auc(truth: ArrayLike, score: ArrayLike) -> float:
     """Mean over the labels that have both classes; NaN when none has."""
     truth, score = np.asarray(truth), np.asarray(score)
     ones = np.ones(len(truth))
     found = [Ranking(truth[:, i], score[:, i]).roc_auc(ones) for i in range(truth.shape[1])]
     return float(np.nanmean(found)) if np.isfinite(found).any() else float("nan")
+
+
+def _mean(values: Numbers) -> Numbers:
+    """Over the labels; NaN without any."""
+    return values.mean(axis=0) if len(values) else np.full(values.shape[1], np.nan)
 
 
 def _ratio(above: Numbers, below: Numbers) -> Numbers:
