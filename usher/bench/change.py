@@ -1,7 +1,7 @@
 """`usher bench change`: the product changes; accuracy falls, drift is found, a new model is promoted, accuracy is back.
 
 Days of simulated newcomers, a row of the log for each message, scored by the champion and the challenger of that day,
-and `usher retrain` once a day. One feature comes (before, only few try it), another goes.
+and `usher retrain` once a day. One feature comes that was not there before, another goes for good.
 """
 
 import tempfile
@@ -25,7 +25,7 @@ FIRST, CHANGE, DAYS = 18, 26, 44
 """The first model is trained on the evening of this day, the product changes on that, and then it ends."""
 WARM_UP = 6
 """Days until as many newcomers leave as come."""
-RARE = 0.03
+ABSENT = 0.0
 KINDS = ("linear",)
 """Which kind wins is another question."""
 
@@ -33,7 +33,7 @@ KINDS = ("linear",)
 def change(users: int, seed: int, figure: Path | None = None, policy: Config | None = None) -> dict[str, Any]:
     """Daily accuracy, and what `usher retrain` did on each day."""
     policy = policy or config.load()
-    product = Product(BEGIN + CHANGE * DAY_MS, {"collaboration": RARE}, {"reports": RARE})
+    product = Product(BEGIN + CHANGE * DAY_MS, {"collaboration": ABSENT}, {"reports": ABSENT})
     rows = simulate_log(users, seed, DAYS / 0.8, product=product)
     rows = rows[(rows["updated_at"] > BEGIN + WARM_UP * DAY_MS) & (rows["updated_at"] < BEGIN + DAYS * DAY_MS)]
     with tempfile.TemporaryDirectory() as directory:
@@ -99,9 +99,14 @@ def _daily(logged: pd.DataFrame, policy: Config) -> list[dict[str, Any]]:
 
 
 def _summary(days: list[dict[str, Any]], steps: list[dict[str, Any]]) -> dict[str, Any]:
-    """Before the change, after it until a new model served, and since."""
-    found = next((s["day"] for s in steps if s["did"] in ("shadowed", "refused") and s["day"] >= CHANGE), None)
-    promoted = next((s["day"] for s in steps if s["did"] == "promoted" and s["day"] >= CHANGE), None)
+    """Before the change, after it until a new model served, and since; when drift was found, and when the model that
+    came to serve went into the shadow and was promoted."""
+
+    def all_of(*did: str) -> list[int]:
+        return [s["day"] for s in steps if s["did"] in did and s["day"] >= CHANGE]
+
+    found, promoted = (next(iter(days), None) for days in (all_of("shadowed", "refused"), all_of("promoted")))
+    shadowed = max((day for day in all_of("shadowed") if promoted is None or day < promoted), default=None)
     until = DAYS if promoted is None else promoted + 1
     parts = {
         "before": [d for d in days if d["day"] < CHANGE - 2],  # what was said two days ahead could not know
@@ -117,7 +122,8 @@ def _summary(days: list[dict[str, Any]], steps: list[dict[str, Any]]) -> dict[st
         if part
     }
     false_alarms = sum(s["did"] not in ("nothing", "waited") and s["day"] < CHANGE for s in steps)
-    return {"found_day": found, "promoted_day": promoted, "false_alarms": false_alarms, "mean": means}
+    marks = {"found_day": found, "shadowed_day": shadowed, "promoted_day": promoted}
+    return {**marks, "false_alarms": false_alarms, "mean": means}
 
 
 def plot(result: dict[str, Any], file: Path) -> None:
@@ -135,15 +141,25 @@ def plot(result: dict[str, Any], file: Path) -> None:
         ):
             axes.plot(at, [day[name] for day in result["days"]], color=color, marker="o", ms=3, label=text)
         axes.plot(at, [day["brier"] for day in result["days"]], color="#f59e0b", marker="o", ms=3, label="Brier score")
-        marks = (
-            ("change_day", "the product changes"),
-            ("found_day", "drift found,\nnew model in the shadow"),
-            ("promoted_day", "promoted"),
-        )
-        for height, (name, text) in zip((0.02, 0.02, 0.02), marks, strict=True):
-            if result[name] is not None:
-                axes.axvline(result[name], color="#6b7280", ls=":")
-                axes.text(result[name] + 0.15, height, text, fontsize=8, color="#374151")
+        for day, text in _marks(result).items():
+            axes.axvline(day, color="#6b7280", ls=":")
+            axes.text(day + 0.15, 0.01, text, fontsize=8, color="#374151")
         axes.set(xlabel="day", ylim=(0, 1))
         axes.legend(frameon=False, loc="upper right", ncols=3, bbox_to_anchor=(1, 1.1))
         figure.savefig(file, metadata={"Date": None})
+
+
+def _marks(result: dict[str, Any]) -> dict[int, str]:
+    """What happened, by day."""
+    said = [
+        (result["change_day"], "the product changes"),
+        (result["found_day"], "drift found"),
+        (result["shadowed_day"], "new model in\nthe shadow"),
+        (result["promoted_day"], "promoted"),
+        *((s["day"], "another") for s in result["steps"] if s["did"] == "promoted"),
+    ]
+    marks: dict[int, str] = {}
+    for day, text in said:
+        if day is not None and not (text == "another" and day <= (result["promoted_day"] or 0)):
+            marks[day] = f"{marks[day]},\n{text}" if day in marks else text
+    return marks
