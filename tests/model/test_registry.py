@@ -76,6 +76,9 @@ def test_a_registry_that_is_not_there_or_cannot_be_changed(registry: Registry, o
     for act in (lambda r: r.rollback("why"), lambda r: r.shadow(None, "why")):
         with pytest.raises(ModelError, match=r"There is no registry .*nowhere: run `usher train`"):
             act(Registry(tmp_path / "nowhere"))
+    (tmp_path / "file").touch()
+    with pytest.raises(ModelError, match=r"file/model cannot be changed: .*Not a directory"):
+        Registry(tmp_path / "file" / "model").add(other)
     (registry.directory / "champion").unlink()
     (registry.directory / "champion").mkdir()
     with pytest.raises(ModelError, match=r"cannot be changed: .*Is a directory"):

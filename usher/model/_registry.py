@@ -59,18 +59,19 @@ class Registry:
         target = self.path(trained.version)
         if target.exists():
             return trained.version
-        target.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
-        try:
-            write_bundle(made, trained.files, trained.facts, trained.contract)
-            for file in made.iterdir():
-                file.chmod(0o444)
-            made.chmod(0o755)
-            made.rename(target)  # whole or not at all
-        except OSError:
-            shutil.rmtree(made, ignore_errors=True)
-            if not target.exists():  # else another process was quicker with the same model
-                raise
+        with self._changing():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            made = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
+            try:
+                write_bundle(made, trained.files, trained.facts, trained.contract)
+                for file in made.iterdir():
+                    file.chmod(0o444)
+                made.chmod(0o755)
+                made.rename(target)  # whole or not at all
+            except OSError:
+                shutil.rmtree(made, ignore_errors=True)
+                if not target.exists():  # else another process was quicker with the same model
+                    raise
         return trained.version
 
     def path(self, version: str) -> Path:
@@ -203,12 +204,17 @@ class Registry:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """One change at a time, also among processes."""
+        if not os.path.isdir(self.directory):
+            raise ModelError(f"There is no registry {self.directory}: run `usher train` to make one.")
+        with self._changing(), (self.directory / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """What the file system forbids is said in a sentence."""
         try:
-            with (self.directory / ".lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                yield
-        except FileNotFoundError as error:
-            raise ModelError(f"There is no registry {self.directory}: run `usher train` to make one.") from error
+            yield
         except OSError as error:
             raise ModelError(
                 f"{self.directory} cannot be changed: {error}. Check the folder and who may write."
