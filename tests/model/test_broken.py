@@ -235,3 +235,24 @@ def test_an_alias_that_cannot_be_read_changes_nothing(
     said = [record.getMessage() for record in caplog.records if "stays as it is" in record.getMessage()]
     assert len(said) == 1 and said[0].startswith(f"{alias} stays as it is: ")
     assert Served(registry.directory).champion.version == trained.version  # its history says who it was
+
+
+@pytest.mark.parametrize(
+    ("error", "loads"), [(RuntimeError("?"), 1), (ModelError("It is bad."), 1), (OSError("stale file handle"), 3)]
+)
+def test_what_is_broken_is_loaded_once_and_what_is_away_again(
+    error: Exception, loads: int, registry: Registry, trained: Trained, other: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    served = Served(registry.directory, 2, clock)
+    asked = []
+
+    def checked(self: Registry, version: str) -> None:
+        asked.append(version)
+        raise error
+
+    monkeypatch.setattr(Registry, "checked", checked)
+    (registry.directory / "champion").write_text(other.version)
+    for clock.now in (3, 6, 9):
+        assert served.champion.version == trained.version
+    assert asked == [other.version] * loads
