@@ -2,8 +2,10 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kafka import KafkaProducer
@@ -13,11 +15,15 @@ from waiting import until
 
 from usher.rules import Bundle, PublishError, ServedRules
 from usher.rules.cli import app
+from usher.rules.findings import Finding
+from usher.rules.prove import prove
 from usher.rules.publish import history, publish, rollback
 from usher.rules.topic import Login
 from usher.stack import Stack
-from usher.stack.topics import create_topics
+from usher.stack._servers import HOST, Kafka, free_port
+from usher.stack.topics import TOPICS, create_topics
 
+NOBODY: Login = {"bootstrap_servers": ["127.0.0.1:1"]}
 CONF = Path(__file__).parents[2] / "conf"
 SWITCH_S = 5.0
 
@@ -41,6 +47,25 @@ def edited(tmp_path: Path) -> Path:
     file = tmp_path / "rules" / "welcome.yaml"
     file.write_text(file.read_text().replace("europe_welcome", "tablet_welcome"))
     return tmp_path
+
+
+@pytest.fixture
+def secured(tmp_path: Path) -> Iterator[Login]:
+    """A real broker that asks its clients who they are; the login of one whom it knows."""
+    home = tmp_path / "broker"
+    plan = Kafka().prepare(home)
+    config, address = home / "kafka" / "server.properties", f"{HOST}:{free_port(0)}"
+    text = config.read_text().replace("listeners=PLAINTEXT", f"listeners=SASL_PLAINTEXT://{address},PLAINTEXT")
+    text = text.replace("PLAINTEXT:PLAINTEXT,", "SASL_PLAINTEXT:SASL_PLAINTEXT,PLAINTEXT:PLAINTEXT,")
+    module = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+    known = f'listener.name.sasl_plaintext.plain.sasl.jaas.config={module} user_ann="secret";'
+    config.write_text(f"{text}sasl.enabled.mechanisms=PLAIN\n{known}\n")
+    log = tmp_path / "broker.log"
+    with log.open("wb") as out, subprocess.Popen(plan["command"], cwd=plan["cwd"], stdout=out, stderr=out) as broker:
+        until(lambda: broker.poll() is not None or Kafka.ready(plan["state"], log), 60, "the broker")
+        login = {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN"}
+        yield {"bootstrap_servers": [address], **login, "sasl_plain_username": "ann", "sasl_plain_password": "secret"}
+        broker.kill()
 
 
 def send(kafka: Login, value: bytes) -> None:
@@ -80,15 +105,20 @@ def test_switch_refuse_and_roll_back(kafka: Login, edited: Path) -> None:
 
 def test_a_broken_bundle_stays_out(kafka: Login, edited: Path, caplog: pytest.LogCaptureFixture) -> None:
     publish(kafka, edited)
-    in_force = Bundle.load(edited).version
+    good = Bundle.load(edited).version
     bad = {"action": "publish", "version": "bad", "who": "x", "at": "", "note": "", "replaces": None}
     with ServedRules(kafka, str(CONF)) as rules:
         for value in (b"\xff", b"[]", json.dumps(bad | {"files": {"rules/a.yaml": "rules: [{}]"}}).encode()):
             send(kafka, value)
         until(lambda: "Rules bad are broken" in caplog.text, SWITCH_S, "the warning")
-        assert rules.bundle.version == in_force
+        assert rules.bundle.version == good
+        with pytest.raises(PublishError, match="refuses version bad:\nrules/a.yaml:1: .*\nRemedy:"):
+            rollback(kafka, "bad")
+        assert len(history(kafka)) == 2, "what cannot be loaded is not put in force"
+        found = in_force(kafka)
+        assert found is not None and found.version == good
     with ServedRules(kafka, str(CONF)) as late:
-        assert late.bundle.version == in_force
+        assert late.bundle.version == good
 
 
 def test_a_topic_that_comes_later_is_followed(kafka: Login, edited: Path) -> None:
@@ -96,6 +126,32 @@ def test_a_topic_that_comes_later_is_followed(kafka: Login, edited: Path) -> Non
         create_topics(kafka["bootstrap_servers"][0])
         publish(kafka, edited)
         until(lambda: rules.bundle.version == Bundle.load(edited).version, 2 * SWITCH_S, "the bundle to be in force")
+
+
+def test_what_was_proved_is_published_whoever_edits_it(
+    kafka: Login, edited: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proved = Bundle.load(edited).version
+
+    def meanwhile(bundle: Bundle, total_s: float) -> list[Finding]:
+        shutil.rmtree(edited)
+        return prove(bundle, total_s=total_s)
+
+    monkeypatch.setattr("usher.rules.publish.prove", meanwhile)
+    publication = publish(kafka, edited)
+    assert publication.version == Bundle.load(history(kafka)[-1].files).version == proved
+
+
+def test_a_broker_that_asks_who_it_is(secured: Login, edited: Path) -> None:
+    assert publish(secured, edited).version == history(secured)[-1].version
+    others = tuple(name for name in TOPICS if name != "rules")
+    assert create_topics(secured["bootstrap_servers"], **secured) == others, "publishing makes its own topic only"
+
+
+@pytest.mark.parametrize("ask", [lambda: publish(NOBODY, CONF), lambda: rollback(NOBODY, "x"), lambda: history(NOBODY)])
+def test_a_kafka_that_is_down_is_a_sentence(ask: Callable[[], Any]) -> None:
+    with pytest.raises(PublishError, match=r"Kafka at 127.0.0.1:1 does not answer. Remedy: start it"):
+        ask()
 
 
 def test_without_kafka_the_directory_is_in_force() -> None:

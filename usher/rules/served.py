@@ -94,10 +94,9 @@ def _load(value: bytes | None) -> Bundle | None:
         LOG.warning("A record of the topic of the rules is no bundle; the rules stay as they are.")
         return None
     try:
-        bundle = Bundle.load(publication.files)
+        bundle = publication.bundle()
     except RulesError as error:
         LOG.warning("Rules %s are broken and stay out of force: %s", publication.version, error)
         return None
-    bundle.version = publication.version  # as in the audit trail, whatever release of Usher wrote it
     LOG.info("Rules %s, by %s, are in force.", bundle.version, publication.who)
     return bundle

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from kafka import KafkaConsumer, TopicPartition
 
+from usher.rules.bundle import Bundle
 from usher.stack.topics import MAX_BUNDLE_BYTES
 
 TOPIC = TopicPartition("rules", 0)
@@ -36,6 +37,12 @@ class Publication:
         """What is said of it where its files are not wanted."""
         return {name: value for name, value in asdict(self).items() if name != "files"}
 
+    def bundle(self) -> Bundle:
+        """Its rules, as today's code loads them; `RulesError` if it refuses them."""
+        bundle = Bundle.load(self.files)
+        bundle.version = self.version  # as in the audit trail, whatever release of Usher wrote it
+        return bundle
+
 
 def answers(login: Login) -> bool:
     """Whether anything listens where Kafka should."""
@@ -43,7 +50,7 @@ def answers(login: Login) -> bool:
         host, _, port = server.strip().rpartition(":")
         try:
             socket.create_connection((host.strip("[]"), int(port)), timeout=2).close()
-        except OSError:
+        except (OSError, ValueError):  # nothing there, or no port
             continue
         return True
     return False

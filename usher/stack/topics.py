@@ -29,10 +29,11 @@ _CONFIGS = {
 TOPICS = ("events", "events_quarantined", "events_late", "decisions", "rules")
 
 
-def create_topics(bootstrap: str, **login: Any) -> tuple[str, ...]:
-    """Create the topics that are not there yet; returns the names of those it created.
+def create_topics(bootstrap: str | list[str], names: tuple[str, ...] = TOPICS, **login: Any) -> tuple[str, ...]:
+    """Create those of the topics that are not there yet; returns the names of those it created.
 
-    `login` is what kafka-python needs beside the address (`usher.access.kafka_login`).
+    `login` is what kafka-python needs beside the address (`usher.access.kafka_login`). How many brokers keep a copy is
+    the cluster's own `default.replication.factor`.
 
     >>> create_topics("127.0.0.1:9092")
     ('events', 'events_quarantined', 'events_late', 'decisions', 'rules')
@@ -40,7 +41,7 @@ def create_topics(bootstrap: str, **login: Any) -> tuple[str, ...]:
     admin = KafkaAdminClient(**{"bootstrap_servers": bootstrap} | login)
     try:
         there = set(admin.list_topics())
-        missing = tuple(name for name in TOPICS if name not in there)
+        missing = tuple(name for name in names if name not in there)
         if missing:
             _create(admin, missing)
         return missing
@@ -52,7 +53,7 @@ def _create(admin: KafkaAdminClient, names: tuple[str, ...]) -> None:
     wanted = {
         name: {
             "num_partitions": 1 if name == "rules" else PARTITIONS,  # bundles have an order
-            "replication_factor": 1,
+            "replication_factor": -1,  # the broker's default
             "configs": {key: str(value) for key, value in _CONFIGS[name].items()},
         }
         for name in names
