@@ -42,9 +42,10 @@ def up(as_json: Json = False) -> None:
 @app.command()
 def setup() -> None:
     """Create the topics and indices that are missing, at the addresses of the settings."""
-    from usher.access import elasticsearch_login, kafka_login
+    from usher.access import check_servers, elasticsearch_login, kafka_login
 
     settings = _settings()
+    check_servers(settings)
     topics = create_topics(settings["kafka"], **kafka_login(settings))
     indices = create_indices(settings["elasticsearch"], **elasticsearch_login(settings))
     show(f"created: {', '.join((*topics, *indices)) or 'nothing, all was there'}")
@@ -53,10 +54,12 @@ def setup() -> None:
 @app.command()
 def index(action: str, name: str) -> None:
     """`usher index create profiles-v2`, fill it, then `usher index switch profiles-v2`: readers see it at once."""
-    from usher.access import elasticsearch_login
+    from usher.access import check_elasticsearch, elasticsearch_login
     from usher.stack.indices import create_index, switch_alias
 
-    login = elasticsearch_login(_settings())
+    settings = _settings()
+    check_elasticsearch(settings)
+    login = elasticsearch_login(settings)
     if action == "create":
         create_index("profiles", name, **login)
         show(f"{name} is there; nothing points to it yet.")
@@ -145,20 +148,17 @@ def simulate(
     if to is not None:
         show(f"{write_ndjson(track(messages, 'simulating'), to):,} messages in {to}")
         return
-    from usher.replay import replay as send
-
+    settings = _with_kafka()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "simulated.ndjson"
         write_ndjson(track(messages, "simulating"), file)
-        show(f"{send(file, _settings()['kafka'], live):,} messages sent")
+        show(f"{_send(settings, file, live):,} messages sent")
 
 
 @app.command()
 def replay(file: Path, live: Annotated[bool, typer.Option(help="Record time is now.")] = False) -> None:
     """Segment-spec NDJSON to Kafka, every line as it is, bad ones too."""
-    from usher.replay import replay as send
-
-    show(f"{send(file, _settings()['kafka'], live):,} records sent")
+    show(f"{_send(_with_kafka(), file, live):,} records sent")
 
 
 @app.command()
@@ -173,9 +173,12 @@ def movielens(to: Path = Path("build/movielens.ndjson")) -> None:
 @app.command()
 def profile(user_id: str, as_json: Json = False) -> None:
     """What is known of a user, and why they see what they see."""
+    from usher.access import check_elasticsearch, elasticsearch_login
     from usher.profile import explained, read
 
-    document = read(_settings()["elasticsearch"], user_id)
+    settings = _settings()
+    check_elasticsearch(settings)
+    document = read(settings["elasticsearch"], user_id, **elasticsearch_login(settings))
     if document is None:
         _fail(f"There is no profile of {user_id}: none of their events was accepted yet.")
     _say(document, explained(document), as_json)
@@ -196,11 +199,12 @@ def serve(
 @app.command()
 def erase(user_id: str, as_json: Json = False) -> None:
     """Erase a person from profiles, stream, decision log, quarantine and late topic, and look that they are gone."""
-    from usher.access import elasticsearch_login, kafka_login
+    from usher.access import check_servers, elasticsearch_login, kafka_login
     from usher.service.people import People, is_erased
     from usher.service.privacy import Pseudonyms
 
     settings = _settings()
+    check_servers(settings)
     left = People(kafka_login(settings), elasticsearch_login(settings), Pseudonyms.load()).erase(user_id)
     told = "  ".join(f"{store} {count}" for store, count in left.items())
     _say({"erased": is_erased(left), "remaining": left}, f"Left: {told}", as_json)
@@ -211,9 +215,12 @@ def erase(user_id: str, as_json: Json = False) -> None:
 @app.command()
 def retain(as_json: Json = False) -> None:
     """Apply the retention settings (retain_*) to each store; run it by a timer, once a day."""
+    from usher.access import check_servers
     from usher.service.retention import retain as apply
 
-    applied = apply(_settings())
+    settings = _settings()
+    check_servers(settings)
+    applied = apply(settings)
     _say(applied, "  ".join(f"{store}: {what}" for store, what in applied.items()), as_json)
 
 
@@ -236,6 +243,23 @@ def demo(users: int = 150, seconds: int = 40, seed: int = 7) -> None:
     play(users, seconds, seed)
 
 
+def _with_kafka() -> dict[str, Any]:
+    """The settings, after a look that Kafka takes events."""
+    from usher.access import check_kafka
+    from usher.replay import TOPIC
+
+    settings = _settings()
+    check_kafka(settings, (TOPIC,))
+    return settings
+
+
+def _send(settings: dict[str, Any], file: Path, live: bool) -> int:
+    from usher.access import kafka_login
+    from usher.replay import replay as send
+
+    return send(file, settings["kafka"], live, **kafka_login(settings))
+
+
 def _say(facts: dict[str, Any], text: str, as_json: bool) -> None:
     if as_json:
         print(json.dumps(facts))
@@ -250,7 +274,8 @@ def _fail(sentence: str) -> NoReturn:
 
 def main() -> None:
     """Errors that have a remedy end in one sentence, not in a stack trace."""
-    from usher.access import AccessError
+    from usher.access import SERVER_ERRORS, AccessError, said
+    from usher.cluster import ClusterError, RestError
     from usher.model import ModelError
     from usher.replay import ReplayError
     from usher.rules import RulesError
@@ -260,11 +285,13 @@ def main() -> None:
 
     # asked to stop is left as Ctrl-C is: whoever started servers or a job takes them down on the way out
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    errors = (StackError, SettingsError, AccessError, JobError, ModelError, ReplayError, RulesError, KeysError)
+    ours = (StackError, SettingsError, AccessError, JobError, ModelError, ReplayError, RulesError, KeysError)
     try:
         app()
-    except (*errors, PrivacyError) as error:
+    except (*ours, PrivacyError, ClusterError, RestError) as error:
         _fail(str(error))
+    except SERVER_ERRORS as error:
+        _fail(said(error))
 
 
 if __name__ == "__main__":

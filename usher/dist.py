@@ -148,5 +148,8 @@ def _closure(requirements: list[str]) -> set[str]:
 
 
 if __name__ == "__main__":
-    for made in dist(Path(sys.argv[1])):
-        print(made)
+    try:
+        for made in dist(Path(sys.argv[1])):
+            print(made)
+    except DistError as error:
+        raise SystemExit(str(error)) from None

@@ -11,9 +11,12 @@ from usher.features import PRODUCT_FEATURES, ROLLING_COUNTERS, SLOTS
 HALF_HOUR_S = 1800
 
 
-def read(elasticsearch: str, user_id: str, now: float | None = None) -> dict[str, Any] | None:
-    """The profile of a user by any of their ids, as it is at this moment (`now`, seconds), or None."""
-    with Elasticsearch(elasticsearch) as client:
+def read(elasticsearch: str, user_id: str, now: float | None = None, **login: Any) -> dict[str, Any] | None:
+    """The profile of a user by any of their ids, as it is at this moment (`now`, seconds), or None.
+
+    `login` is what elasticsearch-py needs beside the address (`usher.access.elasticsearch_login`).
+    """
+    with Elasticsearch(**{"hosts": elasticsearch} | login) as client:
         document = _source(client, "profiles", user_id)
         owner = None if document else _source(client, "identities", user_id)
         if owner:

@@ -14,6 +14,8 @@ from usher.model.reference import millis_of
 
 TOPIC = "events"
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
+PATIENCE_S = 120
+"""Longest wait for Kafka to acknowledge a record."""
 _OVERHEAD_BYTES = 1024
 """Left free in a request for the record's headers and its batch."""
 
@@ -24,17 +26,18 @@ class ReplayError(RuntimeError):
     """A replay that stopped; the message says at which line and what to do."""
 
 
-def replay(path: str | Path, bootstrap: str, live: bool = False) -> int:
+def replay(path: str | Path, bootstrap: str, live: bool = False, **login: Any) -> int:
     """Send each line of a file to the topic `events`; the number of records Kafka has acknowledged.
 
     >>> replay("events.ndjson", "localhost:9092")   # doctest: +SKIP
 
     The key is the line's `userId`, else `anonymousId`; the record time is its own `timestamp`, or now with `live`.
+    `login` is what kafka-python needs beside the address (`usher.access.kafka_login`).
     """
     path = Path(path)
     if not path.is_file():
         raise ReplayError(f"{path} does not exist: give a file of one JSON message a line.")
-    sender = producer(bootstrap)
+    sender = producer(**{"bootstrap_servers": bootstrap} | login)
     try:
         return _send(sender, path, live)
     finally:
@@ -98,7 +101,7 @@ def _acknowledged(sender: KafkaProducer, pending: list[Any], path: Path, before:
     sender.flush()
     for number, future in enumerate(waiting, before + 1):
         try:
-            future.get(timeout=120)
+            future.get(timeout=PATIENCE_S)
         except KafkaError as error:
             raise ReplayError(
                 f"Kafka refused line {number} of {path} ({error}): see that the broker is up, that the topic "

@@ -7,8 +7,8 @@ from typing import Any
 from elasticsearch import Elasticsearch
 from kafka import KafkaConsumer, TopicPartition
 
-from usher.access import check_access, elasticsearch_login, kafka_login
-from usher.settings import ROOT
+from usher.access import check_access, check_servers, elasticsearch_login, kafka_login
+from usher.settings import JOB_FILES, ROOT, SettingsError, missing_files
 from usher.stack.indices import INDICES, create_indices
 from usher.stack.topics import create_topics
 
@@ -16,7 +16,8 @@ VERDICTS = ("accepted", "duplicate", "late", "quarantined")
 
 
 def prepare(settings: dict[str, Any]) -> None:
-    """Topics and indices; a job that starts afresh counts afresh."""
+    """Topics and indices; a job that starts afresh counts afresh. Raises AccessError if a server is not there."""
+    check_servers(settings)
     create_topics(settings["kafka"], **kafka_login(settings))
     if not settings["restore_from"]:
         with Elasticsearch(**elasticsearch_login(settings)) as client:
@@ -36,6 +37,8 @@ def personalize(settings: dict[str, Any], bounded: bool) -> None:
     from jobs.personalize import build
 
     os.environ.setdefault("JVM_ARGS", jvm_args(settings))
+    if missing := missing_files(settings, JOB_FILES, here=True):
+        raise SettingsError("\n".join(missing))
     prepare(settings)
     check_access(settings)
     try:
