@@ -11,11 +11,13 @@ class Metrics:
     def __init__(self, group: Any) -> None:
         self._usher = group.add_group("usher")
         self._by_rule: dict[str, Any] = {}
-        self._predict = self._usher.distribution("predictMicrosPerRow")
+        self._predict_micros = 0
+        # a gauge: of a `distribution` PyFlink makes an object that Prometheus takes for 0
+        self._usher.gauge("predictMicrosPerRow", lambda: self._predict_micros)
 
     def predicted(self, seconds: float, rows: int) -> None:
         """A batch went through the model."""
-        self._predict.update(round(seconds * 1e6 / rows))
+        self._predict_micros = max(1, round(seconds * 1e6 / rows))
 
     def decided(self, rules: Iterable[str | None]) -> None:
         """What rules took the users of a batch; `none` where no rule did."""

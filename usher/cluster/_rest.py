@@ -1,10 +1,12 @@
 """Flink's REST API, as far as Usher asks it."""
 
 import json
+import math
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
 from typing import Any
 
 TIMEOUT_S = 10
@@ -38,8 +40,10 @@ class FlinkRest:
         try:
             with self._direct.open(request, timeout=TIMEOUT_S) as answer:
                 trigger = json.load(answer)["request-id"]
-        except OSError as error:
-            raise RestError(f"Flink at {self.address} does not stop job {job_id}: {error}.") from error
+        except (OSError, ValueError, KeyError) as error:
+            raise RestError(
+                f"Flink at {self.address} does not stop job {job_id} ({error}): `flink list -r` shows which jobs run."
+            ) from error
         deadline = time.monotonic() + patience_s
         while (state := self.get(f"/jobs/{job_id}/savepoints/{trigger}"))["status"]["id"] != "COMPLETED":
             if time.monotonic() > deadline:
@@ -52,20 +56,35 @@ class FlinkRest:
 
     def jobs(self) -> list[dict[str, Any]]:
         """Each job with `jid`, `name`, `state`; the newest last."""
-        return sorted(self.get("/jobs/overview")["jobs"], key=lambda job: job["start-time"])
+        found = self.get("/jobs/overview")
+        if not isinstance(found, dict) or "jobs" not in found:
+            raise RestError(f"What answers at {self.address} is not Flink: check USHER_FLINK.")
+        return sorted(found["jobs"], key=lambda job: job["start-time"])
 
     def running(self, job_id: str) -> bool:
         """Whether every subtask of the job runs."""
         vertices = self.get(f"/jobs/{job_id}")["vertices"]
         return all(vertex["status"] == "RUNNING" for vertex in vertices)
 
-    def metrics(self, job_id: str, wanted: str) -> dict[str, float]:
-        """Sum over subtasks of each operator metric whose name holds `wanted`, by its full name."""
-        found: dict[str, float] = {}
+    def metrics(self, job_id: str, wanted: str, largest: tuple[str, ...] = ()) -> dict[str, float]:
+        """Each operator metric whose name holds `wanted`, by its full name, over all subtasks.
+
+        Their sum; of one whose name holds any of `largest`, as quantiles, the largest. Flink would compute both, but
+        makes NaN of all subtasks where one has seen nothing yet.
+        """
+        values: dict[str, list[float]] = {}
         for vertex in self.get(f"/jobs/{job_id}")["vertices"]:
-            path = f"/jobs/{job_id}/vertices/{vertex['id']}/subtasks/metrics"
-            names = [metric["id"] for metric in self.get(path) if wanted in metric["id"]]
+            for name, value in self._values(f"/jobs/{job_id}/vertices/{vertex['id']}/subtasks", vertex, wanted):
+                values.setdefault(name, []).append(value)
+        return {
+            name: max(found) if any(part in name for part in largest) else sum(found) for name, found in values.items()
+        }
+
+    def _values(self, path: str, vertex: dict[str, Any], wanted: str) -> Iterator[tuple[str, float]]:
+        names = [metric["id"] for metric in self.get(f"{path}/metrics") if wanted in metric["id"]]
+        for subtask in range(vertex["parallelism"] if names else 0):
             for some in (names[at : at + 50] for at in range(0, len(names), 50)):
                 query = urllib.parse.urlencode({"get": ",".join(some)})
-                found |= {metric["id"]: metric["sum"] for metric in self.get(f"{path}?{query}")}
-        return found
+                for metric in self.get(f"{path}/{subtask}/metrics?{query}"):
+                    if math.isfinite(value := float(metric["value"])):  # an empty histogram's is NaN
+                        yield metric["id"], value
