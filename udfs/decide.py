@@ -26,17 +26,14 @@ DECIDE_COLUMNS = (
 )
 """What `Decide` is called with, in order: first the moment, last the probabilities."""
 
-FIELDS = (
-    [
-        DataTypes.FIELD(f"{slot}_{part}", DataTypes.STRING())
-        for slot in SLOTS[:3]
-        for part in ("content", "rule", "reason")
-    ]
-    + [
-        DataTypes.FIELD("steps", DataTypes.ARRAY(DataTypes.STRING())),
-        DataTypes.FIELD("rules_version", DataTypes.STRING()),
-    ]
-)
+FIELDS = [
+    DataTypes.FIELD(f"{slot}_{part}", DataTypes.STRING())
+    for slot in SLOTS[:3]
+    for part in ("content", "rule", "reason")
+] + [
+    DataTypes.FIELD("steps", DataTypes.ARRAY(DataTypes.STRING())),
+    DataTypes.FIELD("rules_version", DataTypes.STRING()),
+]
 
 
 class Decide:
@@ -65,6 +62,6 @@ class Decide:
             frame[f"{slot}_content"] = found.content_id
             frame[f"{slot}_rule"] = found.rule_id
             frame[f"{slot}_reason"] = found.reason
-        frame["steps"] = step_order(columns)
+        frame["steps"] = step_order(columns, bundle.held(columns["user_id"]))
         frame["rules_version"] = [bundle.version] * len(series[0])
         return pd.DataFrame(frame)

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from kafka import KafkaProducer
+from kafka.admin import KafkaAdminClient
 from typer.testing import CliRunner
+from waiting import until
 
 from usher.rules import Bundle, Rule
 from usher.rules.backtest import backtest, read_topic
@@ -64,6 +66,33 @@ def test_each_row_is_decided_at_its_own_moment() -> None:
     dated = Bundle([Rule("r", "next_step", 1, EVERYONE, "new", second, second + 24 * HOUR)], {}, ["next_step"])
     assert {(one[1], *one[5]) for one in moves(ROWS, dated)} == {(None, "ann"), ("new", "bob"), (None, "eve")}
     assert [one[:2] for one in moves(ROWS[:1], dated, datetime(2026, 3, 2, 5))] == [("old", "new")]
+
+
+def test_a_slot_that_the_new_rules_drop_shows_nothing_any_more() -> None:
+    rows = [ROWS[3] | {"decisions": {"next_step": {"content": "new"}, "banner": {"content": "sale"}, "old_slot": None}}]
+    assert moves(rows) == [("sale", None, 1, 1, {"None": 1}, ["eve"])]
+    shows_nothing = rows[0] | {"decisions": {"banner": {"content": None}}}
+    assert moves([shows_nothing]) == [], "from nothing to nothing"
+
+
+@pytest.mark.parametrize("decisions", ["x", ["next_step"], {"next_step": "x"}])
+def test_a_row_whose_decisions_are_none_is_named(tmp_path: Path, decisions: Any) -> None:
+    log = tmp_path / "log.ndjson"
+    log.write_text(json.dumps(ROWS[0]) + "\n" + json.dumps(ROWS[0] | {"decisions": decisions}) + "\n")
+    bad = CliRunner().invoke(app, ["backtest", str(CONF), "--against", str(log)])
+    assert bad.exit_code == 2 and f"{log}:2: This is no logged decision" in bad.stderr
+
+
+def test_without_a_history_the_remedy_is_said(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=stack.kafka)
+    if "decisions" in admin.list_topics():
+        admin.delete_topics(["decisions"])
+        until(lambda: "decisions" not in admin.list_topics(), 30, "the topic to be gone")
+    admin.close()
+    for address, says in ((stack.kafka, "has no topic `decisions`"), ("127.0.0.1:1", "does not answer")):
+        monkeypatch.setenv("USHER_KAFKA", address)
+        bad = CliRunner().invoke(app, ["backtest", str(CONF)])
+        assert bad.exit_code == 2 and says in bad.stderr and "Remedy: " in bad.stderr
 
 
 def test_command_line_on_a_file_and_on_the_topic(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

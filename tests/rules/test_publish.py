@@ -17,7 +17,7 @@ from usher.rules import Bundle, PublishError, ServedRules
 from usher.rules.cli import app
 from usher.rules.findings import Finding
 from usher.rules.prove import prove
-from usher.rules.publish import history, publish, rollback
+from usher.rules.publish import history, in_force, publish, rollback
 from usher.rules.topic import Login
 from usher.stack import Stack
 from usher.stack._servers import HOST, Kafka, free_port
@@ -72,6 +72,15 @@ def send(kafka: Login, value: bytes) -> None:
     producer = KafkaProducer(**kafka)
     producer.send("rules", key=b"own", value=value, partition=0).get(30)
     producer.close()
+
+
+def test_a_version_is_of_what_the_rules_say_not_of_their_files() -> None:
+    """Two files that each declare a slot, under each other's names."""
+    content = {"content/a.yaml": "content:\n  a: {text: {en: A}, fallback: en}\n"}
+    one, two = (f"slots: [{slot}]\nrules:\n- {{id: {slot}, slot: {slot}, content: a}}\n" for slot in "st")
+    swapped = [Bundle.load(content | {"rules/a.yaml": x, "rules/b.yaml": y}) for x, y in ((one, two), (two, one))]
+    assert swapped[0].version == swapped[1].version
+    assert swapped[0].version != Bundle.load(content | {"rules/a.yaml": one}).version
 
 
 def test_switch_refuse_and_roll_back(kafka: Login, edited: Path) -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
 
 from usher.rules.bundle import Bundle
 from usher.rules.fields import FIELDS
-from usher.rules.topic import Login
+from usher.rules.topic import Login, answers
 
 BATCH = 10_000
 WHO = 5
@@ -60,16 +61,20 @@ class Backtest:
 
 
 def backtest(bundle: Bundle, rows: Iterable[Row], segment: str, as_of: datetime | None = None) -> Backtest:
-    """Decide every logged row again, at its own moment; with `as_of`, each user once, as they were then."""
+    """Decide every logged row again, at its own moment; with `as_of`, each user once, as they were then.
+
+    A slot that the new rules do not have shows nothing any more.
+    """
     found = Backtest(bundle.version, segment)
     left = iter(rows if as_of is None else _last_before(rows, as_of))
     while batch := list(islice(left, BATCH)):
         columns = {name: [row.get(name) for row in batch] for name in _COLUMNS}
         moments = [millis(row) if as_of is None else _millis(as_of) for row in batch]
-        decided = bundle.decide(columns, moments)
-        for slot, answer in decided.items():
-            for row, after in zip(batch, answer.content_id.tolist(), strict=True):
-                _compare(found, slot, row, after)
+        decided = {slot: one.content_id.tolist() for slot, one in bundle.decide(columns, moments).items()}
+        for number, row in enumerate(batch):
+            for slot, logged in (row.get("decisions") or {}).items():  # one that was not decided then is not compared
+                after = decided[slot][number] if slot in decided else None
+                _compare(found, slot, row, logged, after)
         found.decisions += len(batch)
         found.users.update(str(row.get("user_id")) for row in batch)
     return found
@@ -84,10 +89,15 @@ def read_file(path: Path) -> Iterator[Row]:
 
 
 def read_topic(login: Login) -> Iterator[Row]:
-    """The rows that the topic `decisions` holds now."""
+    """The rows that the topic `decisions` holds now; `ValueError` where there is none, `KafkaError` without Kafka."""
+    if not answers(login):  # else the client would insist for seconds
+        raise KafkaError("nothing answers there")
     consumer = KafkaConsumer(**login, group_id=None, enable_auto_commit=False)
     try:
         parts = [TopicPartition("decisions", number) for number in consumer.partitions_for_topic("decisions") or ()]
+        if not parts:
+            remedy = "Remedy: let the job run first, or give a file of decisions with `--against FILE`."
+            raise ValueError(f"Kafka has no topic `decisions`, so there is no history yet. {remedy}")
         consumer.assign(parts)
         consumer.seek_to_beginning()
         ends = consumer.end_offsets(parts)
@@ -108,10 +118,21 @@ def _row(text: str | bytes, where: str) -> Row:
     try:
         row = json.loads(text)
         millis(row)
+        good = _are_decisions(row.get("decisions"))
     except (ValueError, TypeError, KeyError):
+        good = False
+    if not good:
+        what = "no JSON object with `updated_at` and, by slot, `decisions`"
         remedy = "Remedy: use the records of the topic `decisions`."
-        raise ValueError(f"{where}: This is no logged decision: no JSON object with `updated_at`. {remedy}") from None
+        raise ValueError(f"{where}: This is no logged decision: {what}. {remedy}")
     return dict(row)
+
+
+def _are_decisions(found: Any) -> bool:
+    """An object that says of each slot what it showed, or null."""
+    return found is None or (
+        isinstance(found, dict) and all(one is None or isinstance(one, dict) for one in found.values())
+    )
 
 
 def _millis(moment: datetime) -> int:
@@ -128,11 +149,9 @@ def _last_before(rows: Iterable[Row], as_of: datetime) -> list[Row]:
     return list(last.values())
 
 
-def _compare(found: Backtest, slot: str, row: Row, after: str | None) -> None:
-    logged = (row.get("decisions") or {}).get(slot)
-    before = logged.get("content") if logged else None
-    if logged is None or before == after:
-        return  # a slot that was not decided then has nothing to be compared with
+def _compare(found: Backtest, slot: str, row: Row, logged: Mapping[str, Any] | None, after: str | None) -> None:
+    if logged is None or (before := logged.get("content")) == after:
+        return
     move = found.moves.setdefault((slot, before, after), Move(slot, before, after))
     move.decisions += 1
     move.by[str(row.get(found.segment))] += 1

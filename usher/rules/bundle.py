@@ -98,7 +98,7 @@ class Bundle:
             return answers[number]
 
         users = columns.get("user_id", [None] * rows)
-        held = None if self.holdout is None else _rows(np.ones(rows, dtype=bool), users, self.held_out)
+        held = None if self.holdout is None else self.held(users)
         return {slot: self._decide_slot(slot, rows, ask, moment, users, held) for slot in self.slots}
 
     def _decide_slot(
@@ -151,6 +151,11 @@ class Bundle:
         """Whether the user is in the holdout, which gets nothing but defaults."""
         held = self.holdout
         return held is not None and isinstance(user_id, str) and in_rollout(held.seed, user_id, held.percent)
+
+    def held(self, users: Column) -> Array:
+        """`held_out` of each of the users."""
+        everyone = np.ones(len(users), dtype=bool)
+        return ~everyone if self.holdout is None else _rows(everyone, users, self.held_out)
 
     def meets(self, rule: Rule, user: Mapping[str, Anything], at_ms: int = 0) -> bool:
         """Whether the user meets the rule's condition and is below its cap."""
@@ -250,7 +255,7 @@ def _choices(rules: list[Rule]) -> tuple[Array, Array, Array]:
 
 
 def _version(bundle: Bundle) -> str:
-    said: list[Anything] = [list(bundle.slots), repr(bundle.holdout)]
+    said: list[Anything] = [sorted(bundle.slots), repr(bundle.holdout)]
     for rule in sorted(bundle.rules.values(), key=lambda rule: rule.id):
         gates = [rule.start_ms, rule.end_ms, rule.rollout, repr(rule.cap), repr(rule.group)]
         said.append([rule.id, rule.slot, rule.priority, repr(_sorted(rule.when)), rule.content, *gates, rule.owner])

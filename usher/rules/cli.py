@@ -142,12 +142,18 @@ def backtest(
     bundle = _load(new, as_json)
     if by not in SEGMENTS:
         _wrong(f"'{by}' is not a field to group by. Remedy: use one of {', '.join(SEGMENTS)}.")
+    moment = datetime.fromtimestamp(_millis(as_of) / 1000, UTC) if as_of else None
+    login = _login() if against == "history" else {}
+    rows = read_topic(login) if login else read_file(Path(against))
     try:
-        moment = datetime.fromisoformat(as_of) if as_of else None
-        rows = read_topic(_login()) if against == "history" else read_file(Path(against))
         found = run(bundle, track(rows, "reading decisions", transient=True), by, moment).summary()
-    except (ValueError, OSError, KafkaError) as error:
+    except ValueError as error:
         _wrong(str(error))
+    except KafkaError as error:
+        where = ", ".join(login["bootstrap_servers"])
+        _wrong(f"Kafka at {where} does not answer ({error}). Remedy: start it, set USHER_KAFKA, or give a file.")
+    except OSError as error:
+        _wrong(f"{against} cannot be read ({error.strerror}). Remedy: give a file of decisions, or `history`.")
     typer.echo(json.dumps(found) if as_json else _moves(found), nl=as_json)
 
 

@@ -85,9 +85,10 @@ class Decider:
             text = one.content_id and bundle.text(one.content_id, user.get("locale"))
             name = decision_id(user_id, slot, one.content_id, one.rule_id, *versions)
             slots[slot] = Decision(slot, name, one.content_id, one.content_id, one.reason, one.rule_id, text)
-        slots[STEP_ORDER] = self._steps(user, versions)
-        liked = sorted(PRODUCT_FEATURES, key=lambda name: -preferences[name])
-        return Decisions(slots, liked, engagement, versions[1], versions[0], degraded)
+        plain = refused or bundle.held_out(user_id)
+        slots[STEP_ORDER] = self._steps(user, plain, versions)
+        features = sorted(PRODUCT_FEATURES, key=lambda name: 0.0 if plain else -preferences[name])
+        return Decisions(slots, features, engagement, versions[1], versions[0], degraded)
 
     def present(self, context: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
         """What the request says of this moment; it counts before what the profile remembers."""
@@ -97,16 +98,16 @@ class Decider:
         if user_agent or not known:
             fields |= {name: found[name] for name in DEVICE}
         said = {name: _text(context, name) for name in (*PLACE, *DEVICE[:3], "locale")}
-        return fields | {name: text for name, text in said.items() if text is not None}
+        fields |= {name: text for name, text in said.items() if text is not None}
+        consent = _consent(context)
+        return fields if consent is None else fields | {"consent": consent}
 
     def agrees(self, context: Mapping[str, Any]) -> bool | None:
         """Whether the request says that its user consents to being personalized (Segment's consent spec).
 
         None: it does not say. Then a profile says it, for who refuses has none.
         """
-        consent = context.get("consent")
-        preferences = consent.get("categoryPreferences") if isinstance(consent, dict) else None
-        agreed = preferences.get(self._consent_category) if isinstance(preferences, dict) else None
+        agreed = (_consent(context) or {}).get(self._consent_category)
         return agreed if isinstance(agreed, bool) else None
 
     def _predict(self, model: Predictor, user: Mapping[str, Any]) -> tuple[dict[str, float], float]:
@@ -118,11 +119,13 @@ class Decider:
         rounded = {name: round(float(p), 4) for name, p in zip(PRODUCT_FEATURES, said.preferences[0], strict=True)}
         return rounded, round(float(said.engagement[0]), 2)
 
-    def _steps(self, user: Mapping[str, Any], versions: tuple[str, str]) -> Decision:
+    def _steps(self, user: Mapping[str, Any], plain: bool, versions: tuple[str, str]) -> Decision:
+        """In the default order for who is held out or refuses to be personalized."""
         columns = {f"preferences.{name}": [p] for name, p in user["preferences"].items()}
-        steps = step_order(columns)[0]
+        steps = step_order(columns, [plain])[0]
+        reason = "DEFAULT" if plain else "TARGETING_MATCH"
         name = decision_id(user["user_id"], STEP_ORDER, ">".join(steps), None, *versions)
-        return Decision(STEP_ORDER, name, ">".join(steps), {"steps": steps}, "TARGETING_MATCH", None, None)
+        return Decision(STEP_ORDER, name, ">".join(steps), {"steps": steps}, reason, None, None)
 
 
 def decision_id(*decided: str | None) -> str:
@@ -143,3 +146,10 @@ def asked_by_browser(user_agent: str) -> bool:
 def _text(context: Mapping[str, Any], name: str) -> str | None:
     value = context.get(name)
     return value if isinstance(value, str) and value else None
+
+
+def _consent(context: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the request says of consent; as in an event, that replaces all that was said before."""
+    consent = context.get("consent")
+    preferences = consent.get("categoryPreferences") if isinstance(consent, dict) else None
+    return preferences if isinstance(preferences, dict) else None
