@@ -144,6 +144,39 @@ def test_a_sheet_as_a_marketer_writes_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("cell", "means"),
+    [
+        ("Known", "city is known"),
+        ("UNKNOWN", "city is unknown"),
+        ("Contains Ber", "city contains Ber"),
+        ('Starts With "Ber"', "city starts with Ber"),
+        ("Containstown", "city = Containstown"),
+        ('"Known"', "city = Known"),
+        ("Bonn,,,", "city = Bonn"),
+    ],
+)
+def test_capitals_and_trailing_commas_do_not_matter(tmp_path: Path, cell: str, means: str) -> None:
+    quoted = cell if cell.endswith(",") else '"' + cell.replace('"', '""') + '"'
+    (tmp_path / "m.csv").write_text(f" slot,id ,content,city\nnext_step,x,step_resume,{quoted}\n")
+    files = {"rules/m.yaml": from_csv(tmp_path / "m.csv", CONF)}
+    files |= {f"content/{path.name}": path.read_text() for path in (CONF / "content").glob("*.yaml")}
+    assert str(Bundle.load(files).rules["x"].when) == means
+
+
+def test_what_no_sheet_holds_is_noted(tmp_path: Path) -> None:
+    for part, text in (
+        ("content", CONTENT),
+        ("rules", "slots: [banner]\nholdout: {percent: 5}\nrules:\n- {id: r, slot: banner, content: a}\n"),
+    ):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "a.yaml").write_text(text)
+    sheet = CliRunner().invoke(app, ["matrix", "--format", "csv", "--dir", str(tmp_path)])
+    assert sheet.stderr.endswith("beside them: slots: [banner] and holdout: {percent: 5, seed: holdout}.\n")
+    assert sheet.stdout.startswith("slot,"), "the sheet itself is as it was"
+    assert CliRunner().invoke(app, ["matrix", "--format", "csv"]).stderr == "", "nothing is left out"
+
+
+@pytest.mark.parametrize(
     ("sheet", "says"),
     [
         ("slot,id,content,contry\n", "m.csv:1: The columns 'contry' are not fields"),
@@ -158,6 +191,21 @@ def test_a_sheet_as_a_marketer_writes_it(tmp_path: Path) -> None:
         ),
         ("slot,id,content,when\nnext_step,x,step_resume,{\n", "m.csv:2: The cell of `when` is not JSON"),
         ("slot,id,content\nnext_step,x,nothing\n", "m.csv:2: Rule 'x': content 'nothing' is shown but does not exist"),
+        ("slot,id,content,owner\nnext_step,x,step_resume," + "o" * 140_000, "m.csv:2: This is not CSV: field larger"),
+        ('slot,id,content,city\nnext_step,x,step_resume,"Ber\n', "m.csv:2: This is not CSV: unexpected end of data"),
+        ('slot,id,content,when,city\nnext_step,x,step_resume,"[1]",Bonn\n', "m.csv:2: Rule 'x': a condition must be a"),
+        (
+            "slot,id,content,city\nnext_step,x,step_resume,Bonn,Ulm\n",
+            "m.csv:2: The line has 5 cells, but the first line",
+        ),
+        ("slot,id,content,city,city\nnext_step,x,step_resume,Ulm,Bonn\n", "m.csv:1: The columns 'city' are there more"),
+        (
+            'slot,id,content,when,city\nnext_step,x,step_resume,"{""city"": ""Ulm""}",Bonn\n',
+            "m.csv:2: The column `city` and the column `when` both ask about 'city'",
+        ),
+        ("slot,id,content\nnext_step,Welcome-EU,step_resume\n", "m.csv:2: The id 'Welcome-EU' has other characters"),
+        ("slot,id,content\nnext_step,,step_resume\n", "m.csv:2: The rule has no id."),
+        ("slot,id,content,city\nnext_step,x,step_resume,!= Ulm | Bonn\n", "m.csv:2: Rule 'x': "),
     ],
 )
 def test_a_bad_sheet_is_refused_with_its_line(tmp_path: Path, sheet: str, says: str) -> None:

@@ -80,6 +80,17 @@ def backtest(bundle: Bundle, rows: Iterable[Row], segment: str, as_of: datetime 
     return found
 
 
+def text(found: Mapping[str, Any]) -> str:
+    """A summary as a person reads it: one line per move, and where its decisions are."""
+    lines = [f"{found['decisions']:,} decisions of {found['users']:,} users, again by rules {found['version']}:"]
+    for move in found["moves"]:
+        segments = ", ".join(f"{name} {n:,}" for name, n in sorted(move["by"].items(), key=lambda one: -one[1])[:8])
+        lines.append(f"{move['slot']}: {move['from'] or 'nothing'} -> {move['to'] or 'nothing'}")
+        counts = f"{move['decisions']:,} decisions, {move['users']:,} users"
+        lines.append(f"    {counts}; by {found['segment']}: {segments}; e.g. {', '.join(move['who'])}")
+    return "\n".join(lines if found["moves"] else [*lines, "nobody's content changes."]) + "\n"
+
+
 def read_file(path: Path) -> Iterator[Row]:
     """The rows of an NDJSON file; `ValueError` with the line of the first that is none."""
     with path.open(encoding="utf-8") as file:
@@ -114,9 +125,9 @@ def millis(row: Row) -> int:
     return _millis(datetime.fromisoformat(row["updated_at"]))
 
 
-def _row(text: str | bytes, where: str) -> Row:
+def _row(line: str | bytes, where: str) -> Row:
     try:
-        row = json.loads(text)
+        row = json.loads(line)
         millis(row)
         good = _are_decisions(row.get("decisions"))
     except (ValueError, TypeError, KeyError):

@@ -8,7 +8,8 @@ from usher.rules.fields import Field
 
 _SIGNS = {"ne": "!=", "le": "<=", "ge": ">=", "lt": "<", "gt": ">"}
 _WORDS = {"starts_with": "starts with", "ends_with": "ends with", "contains": "contains"}
-_PREFIXES = {text: op for op, text in (_SIGNS | _WORDS).items()}
+_ASKED = re.compile(r"(!=|<=|>=|<|>|(?:starts with|ends with|contains)(?=[\s\"]|\Z))", re.IGNORECASE)
+_OPS = {text: op for op, text in (_SIGNS | _WORDS).items()}
 _PLAIN = re.compile(r"[^\s\"'=+\-@<>!|][^\"|]*(?<!\s)\Z")
 _RESERVED = re.compile(r"(known|unknown)\Z|(starts|ends) with|contains|.*\.\.", re.IGNORECASE | re.DOTALL)
 
@@ -32,20 +33,26 @@ def cell_of(asked: Any) -> str | None:
 
 
 def asked_of(cell: str, field: Field) -> Any:
-    """The inverse of `cell_of`; what it cannot read stays a text, which the reader of rules then refuses."""
+    """The inverse of `cell_of`, `Known` and `Contains Ber` included: a spreadsheet begins cells with a capital.
+
+    What it cannot read stays a text, which the reader of rules then refuses.
+    """
     cell = cell.strip()
-    if cell in ("known", "unknown"):
-        return {"present": cell == "known"}
-    for prefix, op in _PREFIXES.items():
-        if cell.startswith(prefix):
-            return {op: _value(cell.removeprefix(prefix), field)}
-    parts = re.findall(r'(?:"(?:\\.|[^"\\])*"|[^|"])+', cell)
-    if len(parts) > 1:
-        return [_value(part, field) for part in parts]
+    if cell.lower() in ("known", "unknown"):
+        return {"present": cell.lower() == "known"}
+    if asked := _ASKED.match(cell):
+        return {_OPS[asked[0].lower()]: _one_or_more(cell[asked.end() :], field)}
+    if isinstance(found := _one_or_more(cell, field), list):
+        return found
     ends = cell.split("..")
     if len(ends) == 2 and field.kind in ("count", "number"):
         return {"between": [_value(end, field) for end in ends]}
-    return _value(cell, field)
+    return found
+
+
+def _one_or_more(text: str, field: Field) -> Any:
+    parts = re.findall(r'(?:"(?:\\.|[^"\\])*"|[^|"])+', text)
+    return [_value(part, field) for part in parts] if len(parts) > 1 else _value(text, field)
 
 
 def _quoted(value: Any) -> str:

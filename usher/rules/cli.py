@@ -71,9 +71,11 @@ def check(
 def matrix(directory: Directory = CONF, form: Annotated[Format, typer.Option("--format")] = Format.markdown) -> None:
     """Print the decision matrix: Markdown, a page of HTML, or CSV for a spreadsheet."""
     from usher.rules import matrix as render
-    from usher.rules.spreadsheet import to_csv
+    from usher.rules.spreadsheet import left_out, to_csv
 
     bundle = _load(directory)
+    if form is Format.csv and (note := left_out(bundle)):
+        typer.echo(note, err=True)
     write = {Format.markdown: render.markdown, Format.html: render.html, Format.csv: to_csv}[form]
     typer.echo(write(bundle), nl=False)
 
@@ -100,20 +102,22 @@ def import_(
 
 @app.command()
 def explain(
-    user: Annotated[str, typer.Argument(help='The user as JSON: {"continent": "EU", "device_type": "mobile"}.')],
+    user: Annotated[str, typer.Argument(help='The user as JSON: {"continent": "EU", "device_type": "mobile"}.')] = "",
+    user_id: Annotated[str, typer.Option(help="Instead: their stored profile, by the published rules.")] = "",
     slot: Annotated[str, typer.Option(help="Only this slot.")] = "",
     at: Annotated[str, typer.Option(help="At that time, e.g. 2026-12-01; by default now.")] = "",
     directory: Directory = CONF,
     as_json: AsJson = False,
 ) -> None:
     """Say for each rule why it does or does not decide for a user."""
-    bundle = _load(directory, as_json)
-    try:
-        known = json.loads(user)
-    except ValueError:
-        known = None
-    if not isinstance(known, dict):
-        _wrong('The user is not a JSON object. Remedy: write e.g. \'{"continent": "EU"}\'.')
+    from usher.rules.why import unread
+
+    if bool(user) == bool(user_id):
+        _wrong('Say who it is. Remedy: write either \'{"continent": "EU"}\' or --user-id ID.')
+    known = _profile(user_id) if user_id else _user(user)
+    bundle = _in_force(directory, as_json) if user_id and directory == CONF else _load(directory, as_json)
+    for sentence in [] if user_id else unread(known):
+        typer.echo(f"Warning: {sentence}", err=True)
     if slot and slot not in bundle.slots:
         _wrong(f"There is no slot '{slot}'. Remedy: use one of {', '.join(bundle.slots)}.")
     moment = _millis(at) if at else None
@@ -122,9 +126,7 @@ def explain(
         typer.echo(json.dumps({name: [asdict(verdict) for verdict in found] for name, found in verdicts.items()}))
         return
     for name, found in verdicts.items():
-        typer.echo(name)
-        for verdict in found:
-            typer.echo(f"  {verdict.outcome:14} {verdict.rule_id} -> {verdict.content_id}: {verdict.detail}")
+        typer.echo("\n".join([name, *(line for verdict in found for line in verdict.lines())]))
 
 
 @app.command()
@@ -136,7 +138,7 @@ def backtest(
     as_json: AsJson = False,
 ) -> None:
     """Whose content would change, from what to what: the new rules on the log of decisions."""
-    from usher.rules.backtest import SEGMENTS, read_file, read_topic
+    from usher.rules.backtest import SEGMENTS, read_file, read_topic, text
     from usher.rules.backtest import backtest as run
 
     bundle = _load(new, as_json)
@@ -154,7 +156,7 @@ def backtest(
         _wrong(f"Kafka at {where} does not answer ({error}). Remedy: start it, set USHER_KAFKA, or give a file.")
     except OSError as error:
         _wrong(f"{against} cannot be read ({error.strerror}). Remedy: give a file of decisions, or `history`.")
-    typer.echo(json.dumps(found) if as_json else _moves(found), nl=as_json)
+    typer.echo(json.dumps(found) if as_json else text(found), nl=as_json)
 
 
 @app.command()
@@ -205,17 +207,6 @@ def log(as_json: AsJson = False) -> None:
         typer.echo("Nothing was published yet: the rules of `rules_dir` are in force.")
 
 
-def _moves(found: dict[str, Any]) -> str:
-    """One line per move, and where its decisions are."""
-    lines = [f"{found['decisions']:,} decisions of {found['users']:,} users, again by rules {found['version']}:"]
-    for move in found["moves"]:
-        segments = ", ".join(f"{name} {n:,}" for name, n in sorted(move["by"].items(), key=lambda one: -one[1])[:8])
-        lines.append(f"{move['slot']}: {move['from'] or 'nothing'} -> {move['to'] or 'nothing'}")
-        counts = f"{move['decisions']:,} decisions, {move['users']:,} users"
-        lines.append(f"    {counts}; by {found['segment']}: {segments}; e.g. {', '.join(move['who'])}")
-    return "\n".join(lines if found["moves"] else [*lines, "nobody's content changes."]) + "\n"
-
-
 def _published(one: Publication, as_json: bool) -> None:
     sentence = f"Version {one.version} is in force; before it was {one.replaces or 'the one of rules_dir'}."
     typer.echo(json.dumps({"ok": True, **one.summary()}) if as_json else sentence)
@@ -233,6 +224,44 @@ def _load(directory: Path, as_json: bool = False) -> Bundle:
         return Bundle.load(directory)
     except RulesError as error:
         _refuse(error, as_json)
+
+
+def _in_force(directory: Path, as_json: bool) -> Bundle:
+    """The newest published rules; those of the directory where none are, or Kafka is not there to ask."""
+    from usher.rules.publish import in_force
+
+    try:
+        published = in_force(_login())
+    except PublishError as error:
+        typer.echo(f"Warning: {error} The rules of {directory} are asked instead.", err=True)
+        published = None
+    return published or _load(directory, as_json)
+
+
+def _profile(user_id: str) -> dict[str, Any]:
+    from usher.access import AccessError, check_elasticsearch, elasticsearch_login
+    from usher.here import settings_here
+    from usher.profile import read
+
+    settings = settings_here()
+    try:
+        check_elasticsearch(settings)
+    except AccessError as error:
+        _wrong(str(error))
+    profile = read(settings["elasticsearch"], user_id, **elasticsearch_login(settings))
+    if profile is None:
+        _wrong(f"There is no profile of {user_id}: none of their events was accepted yet. Remedy: give them as JSON.")
+    return profile
+
+
+def _user(text: str) -> dict[str, Any]:
+    try:
+        known = json.loads(text)
+    except ValueError:
+        known = None
+    if not isinstance(known, dict):
+        _wrong('The user is not a JSON object. Remedy: write e.g. \'{"continent": "EU"}\'.')
+    return known
 
 
 def _millis(text: str) -> int:

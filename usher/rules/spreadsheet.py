@@ -1,6 +1,7 @@
 """The decision matrix as CSV for a spreadsheet, and back: a column per field, a row per rule.
 
-What one cell cannot say (`any`, `not`, two questions about one field) is in the column `when`, as JSON.
+What one cell cannot say (`any`, `not`, two questions about one field) is in the column `when`, as JSON. A sheet is
+about rules only: what a bundle says beside them (`slots`, `holdout`) stays in YAML.
 """
 
 import csv
@@ -12,8 +13,9 @@ from typing import Any
 from usher.rules.bundle import Bundle
 from usher.rules.cells import asked_of, cell_of
 from usher.rules.fields import field_of, recent_of
-from usher.rules.model import Rule
+from usher.rules.model import RULE_SLOTS, Rule
 from usher.rules.parse import parse_tree
+from usher.rules.parse_rule import ID
 from usher.rules.problems import Problem, RulesError
 from usher.rules.write import rule_data, to_yaml
 from usher.rules.yamltree import MAX_BYTES, Tree
@@ -35,6 +37,16 @@ def to_csv(bundle: Bundle) -> str:
     return text.getvalue()
 
 
+def left_out(bundle: Bundle) -> str:
+    """A sentence about what of the bundle no sheet holds; empty where that is nothing."""
+    parts = [f"slots: [{', '.join(bundle.slots)}]"] if tuple(bundle.slots) != RULE_SLOTS else []
+    if bundle.holdout is not None:
+        parts.append(f"holdout: {{percent: {bundle.holdout.percent:g}, seed: {bundle.holdout.seed}}}")
+    if not parts:
+        return ""
+    return f"Note: a sheet holds the rules only. Keep in a file of YAML beside them: {' and '.join(parts)}."
+
+
 def from_csv(file: Path, directory: Path) -> str:
     """The YAML of the rules in `file`; raises `RulesError` with the lines of the file where something is wrong."""
     tree = read_csv(file)
@@ -54,13 +66,32 @@ def read_csv(file: Path) -> Tree:
         raise RulesError([Problem(str(file), 1, sentence, "split it into several files.")])
     tree = Tree(file.name, {"rules": []})
     head = text.partition("\n")[0]
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=head.count))
-    _check_head(tree, list(reader.fieldnames or ()))
-    for row in reader:
-        tree.lines[("rules", len(tree.data["rules"]))] = reader.line_num
-        if any(value for value in row.values()):
-            tree.data["rules"].append(_entry(tree, row))
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=head.count), strict=True)
+    try:
+        names = [name.strip() for name in next(lines, [])]
+        _check_head(tree, names)
+        for cells in lines:
+            tree.lines[("rules", len(tree.data["rules"]))] = lines.line_num
+            if any(cell.strip() for cell in cells):
+                _add(tree, names, cells)
+    except csv.Error as error:
+        remedy = "close every quote, and shorten cells to 131,072 characters."
+        raise RulesError([Problem(tree.file, max(lines.line_num, 1), f"This is not CSV: {error}.", remedy)]) from None
     return tree
+
+
+def _add(tree: Tree, names: list[str], cells: list[str]) -> None:
+    """The rule of one line; without an id that can be used it is a problem, and no rule."""
+    if any(cell.strip() for cell in cells[len(names) :]):
+        sentence = f"The line has {len(cells)} cells, but the first line only {len(names)}."
+        _note(tree, sentence, "put what holds the delimiter in quotes, or name the column.")
+    row = dict(zip(names, cells, strict=False))
+    name = row.get("id", "").strip()
+    if ID.match(name):
+        tree.data["rules"].append(_entry(tree, row))
+    elif "id" in names:
+        wrong = f"The id '{name[:100]}' has other characters than a-z, 0-9 and _" if name else "The rule has no id"
+        _note(tree, f"{wrong}.", "write one such as `welcome_eu`.")
 
 
 def _row(rule: Rule) -> dict[str, str]:
@@ -82,12 +113,12 @@ def _row(rule: Rule) -> dict[str, str]:
     return {name: str(value) for name, value in data.items()} | cells
 
 
-def _entry(tree: Tree, row: dict[Any, Any]) -> dict[str, Any]:
+def _entry(tree: Tree, row: dict[str, str]) -> dict[str, Any]:
     """The entry of the list ``rules:`` that a row says; a cell that cannot be read is left as it is, to be refused."""
     entry: dict[str, Any] = {}
-    when: dict[str, Any] = {}
+    asked: dict[str, Any] = {}
     for name, cell in row.items():
-        if not isinstance(cell, str) or not cell.strip():
+        if not cell.strip():
             continue
         if name in _JSON:
             entry[name] = _json(tree, name, cell)
@@ -95,11 +126,21 @@ def _entry(tree: Tree, row: dict[Any, Any]) -> dict[str, Any]:
             entry[name] = _number(cell)
         elif name in (*_FIRST, *_LAST):
             entry[name] = _json(tree, name, cell) if cell.startswith('"') else cell.strip()
-        elif isinstance(name, str) and _is_field(name):
-            when[name] = asked_of(cell, field_of(name))
-    if isinstance(entry.get("when"), dict) or when:
-        entry["when"] = when | (entry.get("when") or {})
+        elif _is_field(name):
+            asked[name] = asked_of(cell, field_of(name))
+    if asked:
+        entry["when"] = _both(tree, asked, entry.get("when", {}))
     return entry
+
+
+def _both(tree: Tree, asked: dict[str, Any], when: Any) -> Any:
+    """What the columns ask and what the column `when` asks, together."""
+    if not isinstance(when, dict):
+        return when  # to be refused
+    if twice := sorted(asked.keys() & when):
+        sentence = f"The column `{twice[0]}` and the column `when` both ask about '{twice[0]}'."
+        _note(tree, sentence, "ask in one of them only; `when` can hold both questions.")
+    return asked | when
 
 
 def _is_field(name: str) -> bool:
@@ -113,13 +154,14 @@ def _json(tree: Tree, name: str, cell: str) -> Any:
     try:
         return json.loads(cell)
     except ValueError:
-        sentence = f"The cell of `{name}` is not JSON: {cell[:100]}"
-        tree.problems.append(Problem(tree.file, _line(tree), sentence, "copy it from an exported matrix."))
+        _note(tree, f"The cell of `{name}` is not JSON: {cell[:100]}", "copy it from an exported matrix.")
         return None
 
 
-def _line(tree: Tree) -> int:
-    return tree.lines.get(("rules", len(tree.data["rules"])), 1)
+def _note(tree: Tree, sentence: str, remedy: str) -> None:
+    """A problem of the line that is being read."""
+    line = tree.lines.get(("rules", len(tree.data["rules"])), 1)
+    tree.problems.append(Problem(tree.file, line, sentence, remedy))
 
 
 def _number(cell: str) -> Any:
@@ -131,10 +173,14 @@ def _number(cell: str) -> Any:
 
 def _check_head(tree: Tree, names: list[str]) -> None:
     unknown = [name for name in names if name not in (*_FIRST, *_LAST) and not _is_field(name)]
+    twice = sorted({name for name in names if names.count(name) > 1})
     missing = [name for name in ("slot", "id", "content") if name not in names]
     if unknown:
         sentence = f"The columns {', '.join(map(repr, unknown))} are not fields of the profile."
         tree.problems.append(Problem(tree.file, 1, sentence, "correct the first line."))
+    if twice:
+        sentence = f"The columns {', '.join(map(repr, twice))} are there more than once."
+        tree.problems.append(Problem(tree.file, 1, sentence, "keep one of each."))
     if missing:
         sentence = f"There is no column {', '.join(missing)}."
         tree.problems.append(Problem(tree.file, 1, sentence, "write it into the first line."))
