@@ -1,4 +1,7 @@
-"""Event history to rows of the log: the same job, bounded, over the same `sql/`."""
+"""Event history to rows of the log: the same job, bounded, over the same `sql/`.
+
+No row waits for others of its user, though the job is behind all the time: they are those a live job would have logged.
+"""
 
 import json
 import os
@@ -35,7 +38,8 @@ def replayed(file: Path) -> list[dict[str, Any]]:
         addresses = {"kafka": stack.kafka, "elasticsearch": stack.elasticsearch}
         prepare(load() | addresses)
         replay(file, stack.kafka)
-        environment = os.environ | {f"USHER_{name.upper()}": address for name, address in addresses.items()}
+        settings = addresses | {"catch_up_s": "0"}
+        environment = os.environ | {f"USHER_{name.upper()}": value for name, value in settings.items()}
         command = [sys.executable, "-m", "usher.cli", "run", "personalize", "--bounded", "--json"]
         done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
         if done.returncode:
