@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient
+from running import serving
 from typer.testing import CliRunner
 from waiting import until
 
@@ -21,6 +23,7 @@ from usher.rules.publish import history, in_force, publish, rollback
 from usher.rules.topic import Login
 from usher.stack import Stack
 from usher.stack._servers import HOST, Kafka, free_port
+from usher.stack.indices import create_indices
 from usher.stack.topics import TOPICS, create_topics
 
 NOBODY: Login = {"bootstrap_servers": ["127.0.0.1:1"]}
@@ -110,6 +113,28 @@ def test_switch_refuse_and_roll_back(kafka: Login, edited: Path) -> None:
     ]
     with ServedRules(kafka, str(CONF)) as late:
         assert late.bundle.version == changed, "one who starts later finds what is in force"
+
+
+def test_a_running_service_switches(kafka: Login, edited: Path, stack: Stack, tmp_path: Path) -> None:
+    """`usher serve`, without a restart: what is published, then what is rolled back to."""
+    create_topics(stack.kafka)
+    create_indices(stack.elasticsearch)
+    shipped = publish(kafka, CONF)
+    with serving(stack.kafka, stack.elasticsearch, tmp_path) as service:
+
+        def shown() -> tuple[str, str]:
+            body = {"context": {"targetingKey": "nobody", "continent": "EU", "userAgent": "curl/8"}}
+            found = service.read.post("/ofrep/v1/evaluate/flags/welcome_message", json=body).json()
+            return found["metadata"]["rules_version"], found["value"]
+
+        assert shown() == (shipped.version, "europe_welcome")
+        for put, content in (
+            (lambda: publish(kafka, edited), "tablet_welcome"),
+            (lambda: rollback(kafka, shipped.version), "europe_welcome"),
+        ):
+            expected, began = (put().version, content), time.monotonic()
+            until(lambda: shown() == expected, SWITCH_S, "the service to decide by the new rules")  # noqa: B023
+            print(f"the service switched {time.monotonic() - began:.2f} s after it was published")
 
 
 def test_a_broken_bundle_stays_out(kafka: Login, edited: Path, caplog: pytest.LogCaptureFixture) -> None:
