@@ -17,6 +17,8 @@ from usher.settings import ROOT
 INTERESTS = tuple(f"interest_{i + 1}" for i in range(INTEREST_COMPONENTS))
 _log = logging.getLogger(__name__)
 NUMBERS = ("engagement_score", *PRODUCT_FEATURES, *INTERESTS)
+_SCALES = np.array([100.0] + [10_000.0] * (len(NUMBERS) - 1))[:, None]
+"""Two digits of the engagement, four of the others."""
 FIELDS = [DataTypes.FIELD(name, DataTypes.DOUBLE()) for name in NUMBERS] + [
     DataTypes.FIELD(name, DataTypes.STRING()) for name in ("model_version", "challenger")
 ]
@@ -33,12 +35,12 @@ class Predict:
         self._served = Served(ROOT / self._model_dir)
 
     def eval(self, *columns: pd.Series) -> pd.DataFrame:
-        matrix = model_matrix({name: column.to_numpy() for name, column in zip(PREDICT_COLUMNS, columns, strict=True)})
+        matrix = model_matrix({name: column.values for name, column in zip(PREDICT_COLUMNS, columns, strict=True)})
         champion, challenger = self._served.champion, self._served.challenger
-        frame: dict[str, Any] = dict(zip(NUMBERS, _numbers(champion.predict(matrix)).T, strict=True))
-        frame["model_version"] = np.full(len(matrix), champion.version, dtype=object)
-        frame["challenger"] = np.full(len(matrix), None) if challenger is None else self._shadow(challenger, matrix)
-        return pd.DataFrame(frame, copy=False)
+        frame: dict[str, Any] = dict(zip(NUMBERS, _numbers(champion.predict(matrix)), strict=True))
+        frame["model_version"] = _same(champion.version, len(matrix))
+        frame["challenger"] = _same(None, len(matrix)) if challenger is None else self._shadow(challenger, matrix)
+        return pd.DataFrame(frame, index=pd.RangeIndex(len(matrix)), copy=False)
 
     def _shadow(self, challenger: Predictor, matrix: np.ndarray) -> list[str] | np.ndarray:
         """The challenger's scores; None for all when it fails, for it must not cost the champion's."""
@@ -48,13 +50,25 @@ class Predict:
             if challenger.version not in self._failed:  # said once, not with every batch
                 self._failed.add(challenger.version)
                 _log.error("the challenger %s fails, so its scores are not logged: %r", challenger.version, error)
-            return np.full(len(matrix), None)
+            return _same(None, len(matrix))
+
+
+def _same(text: str | None, count: int) -> np.ndarray:
+    filled = np.empty(count, object)
+    filled[:] = text  # several times as quick as np.full
+    return filled
 
 
 def _numbers(said: Prediction) -> np.ndarray:
-    """[n, len(NUMBERS)], rounded for the reader."""
-    engagement = np.round(said.engagement.astype("f8"), 2)
-    return np.column_stack([engagement, np.round(np.hstack([said.preferences, said.interests]).astype("f8"), 4)])
+    """[len(NUMBERS), n], rounded for the reader as np.round does, but all at once and in place."""
+    numbers = np.empty((len(NUMBERS), len(said.engagement)))
+    numbers[0] = said.engagement
+    numbers[1 : 1 + len(PRODUCT_FEATURES)] = said.preferences.T
+    numbers[1 + len(PRODUCT_FEATURES) :] = said.interests.T
+    numbers *= _SCALES
+    np.rint(numbers, out=numbers)
+    numbers /= _SCALES
+    return numbers
 
 
 def _told(version: str, said: Prediction) -> list[str]:
@@ -67,5 +81,5 @@ def _told(version: str, said: Prediction) -> list[str]:
             },
             allow_nan=False,
         )
-        for row in _numbers(said).tolist()
+        for row in _numbers(said).T.tolist()
     ]

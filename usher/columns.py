@@ -22,9 +22,9 @@ COUNTED = (*NUMBERS, *(f"used_{name}" for name in PRODUCT_FEATURES))
 PREDICT_COLUMNS = (*COUNTED, "device_type", "continent")
 """What `predict` is called with in SQL, in order."""
 _ONE_HOT = {"device_type": ("device_", DEVICE_TYPES), "continent": ("continent_", CONTINENTS)}
-_POSITIONS = {
-    column: {name: MODEL_INPUTS.index(prefix + name) for name in names} for column, (prefix, names) in _ONE_HOT.items()
-}
+_CODES = {column: dict(zip(names, range(len(names)), strict=True)) for column, (_, names) in _ONE_HOT.items()}
+_ROWS = {column: np.eye(len(codes) + 1, len(codes), dtype=np.float32) for column, codes in _CODES.items()}
+"""What stands in the matrix for each code; the last is for what has none."""
 
 
 def used(counts: Mapping[str, int]) -> dict[str, int]:
@@ -37,15 +37,15 @@ def model_matrix(columns: Mapping[str, Any]) -> NDArray[np.float32]:
 
     A device or continent that is unknown or strange is zero in all of its columns.
     """
-    rows = len(columns["device_type"])
-    matrix = np.zeros((rows, len(MODEL_INPUTS)), np.float32)
-    for position, name in enumerate(COUNTED):  # the first of MODEL_INPUTS, in this order
-        matrix[:, position] = columns[name]
-    for column, positions in _POSITIONS.items():
-        at = np.fromiter(map(positions.get, columns[column], repeat(-1)), np.intp, rows)
-        known = np.flatnonzero(at >= 0)
-        matrix[known, at[known]] = 1
+    matrix = np.empty((len(columns["device_type"]), len(MODEL_INPUTS)), np.float32)
+    matrix[:, : len(COUNTED)] = np.array([columns[name] for name in COUNTED]).T  # one cast of all is the quickest
+    first = len(COUNTED)
+    for column, codes in _CODES.items():
+        found = np.frombuffer(bytes(map(codes.get, columns[column], repeat(len(codes)))), np.uint8)
+        matrix[:, first : first + len(codes)] = _ROWS[column].take(found, axis=0)
+        first += len(codes)
     return matrix
 
 
-assert MODEL_INPUTS[: len(COUNTED)] == COUNTED
+# The numbers come first, in order, then the names of each category.
+assert (*COUNTED, *(prefix + name for prefix, names in _ONE_HOT.values() for name in names)) == MODEL_INPUTS

@@ -9,6 +9,8 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from udfs.predict import FIELDS, Predict
+from usher.columns import PREDICT_COLUMNS
 from usher.features import MODEL_INPUTS, PRODUCT_FEATURES
 from usher.model import Dataset, ModelError, Predictor, Registry, config, train
 from usher.model._candidates import CANDIDATES
@@ -16,6 +18,8 @@ from usher.model._export import export, parity, told
 from usher.model._gate import reasons
 from usher.model._trained import Trained
 from usher.model._training import split_in_time
+from usher.model.reference import model_row
+from usher.simulator import simulate_log
 
 
 @pytest.fixture
@@ -74,6 +78,22 @@ def test_predictions(predictor: Predictor, examples: Dataset) -> None:
     assert said.engagement.min() >= 0 and said.engagement.max() <= 100
     assert said.interests.var(axis=0).argmax() == 0  # the first explains most
     assert [part.shape for part in predictor.predict(examples.inputs[:0])] == [(0, 6), (0,), (0, 3)]
+
+
+def test_the_function_in_the_stream_says_the_same_rounded(registry: Registry, predictor: Predictor) -> None:
+    rows = simulate_log(20, seed=5, days=3)
+    rows.loc[::7, "device_type"], rows.loc[::5, "continent"] = None, "Atlantis"
+    udf = Predict(str(registry.directory))
+    udf.open(None)
+    found = udf.eval(*(rows[name] for name in PREDICT_COLUMNS))
+    said = predictor.predict(
+        np.array([[*model_row(row, row["device_type"], row["continent"]).values()] for row in rows.to_dict("records")])
+    )
+    assert [*found] == [field.name for field in FIELDS]
+    numbers = np.column_stack([said.preferences, said.interests]).astype("f8").round(4)
+    assert (found["engagement_score"] == said.engagement.astype("f8").round(2)).all()
+    assert (found[[*found][1:10]].to_numpy() == numbers).all()
+    assert set(found["model_version"]) == {predictor.version} and set(found["challenger"]) == {None}
 
 
 def test_using_a_feature_raises_its_preference(predictor: Predictor, examples: Dataset) -> None:
