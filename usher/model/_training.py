@@ -2,6 +2,8 @@
 
 import json
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -61,12 +63,14 @@ def train(data: Dataset, config: Config, seed: int, candidates: tuple[str, ...] 
     with threadpool_limits(None if len(past) >= MANY_ROWS else 1), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Label .* is present in all training examples")  # the manifest says it
         contest = _contest(past, _chosen(candidates), config, seed)
-        heads = fitted(past, contest["winners"], contract, seed)
+        with _doing(f"fitting on {len(past):,} examples"):
+            heads = fitted(past, contest["winners"], contract, seed)
     expected = told(heads, holdout.inputs)
     widths = contract.facts()["outputs"]
     model = export(heads, len(data.names), widths)
     differences = parity(model, expected, holdout.inputs, training.max_difference)
-    metrics, plots = _measured(past, holdout, heads, expected, config, seed)
+    with _doing(f"measuring on {len(holdout):,} examples"):
+        metrics, plots = _measured(past, holdout, heads, expected, config, seed)
     rows = {"all": len(data), "train": len(past), "holdout": len(holdout)}
     _check_defined(metrics, holdout)
     refused = reasons(metrics, rows, config.gate)
@@ -96,6 +100,14 @@ def train(data: Dataset, config: Config, seed: int, candidates: tuple[str, ...] 
         CARD: card(facts).encode(),
     }
     return Trained(files, facts, contract)
+
+
+@contextmanager
+def _doing(what: str) -> Iterator[None]:
+    """A bar that shows that something is being done, for as long as it takes."""
+    with Progress(transient=True) as progress:
+        progress.add_task(what, total=None)
+        yield
 
 
 def _one_class(data: Dataset, where: str) -> dict[str, float]:
