@@ -5,14 +5,15 @@ from typing import Any as Anything
 
 from hypothesis import strategies as st
 
+from usher.features import CONTINENTS, DEVICE_TYPES
 from usher.rules.bucket import bucket, fnv1a32
 from usher.rules.conditions import All, Any, Condition, Leaf, Not
 from usher.rules.model import Cap, Group, Holdout, Rule
 
-TEXTS = ["", "de", "de-AT", "en", "Köln", "\\u{41}", "A", "x" * 3]
+TEXTS = ["", "de", "de-AT", "DE_at", "en", "Köln", "\\u{41}", "A", "x" * 3]
 FIELDS_TESTED: dict[str, list[Anything]] = {
     "continent": ["EU", "AS", "NA"],
-    "device_type": ["mobile", "desktop"],
+    "device_type": ["mobile", "desktop", "tablet", "other"],
     "locale": TEXTS,
     "city": TEXTS,
     "is_bot": [True, False],
@@ -28,8 +29,24 @@ HOUR = 3_600_000
 MOMENTS = [0, 10, 15, 20, 30 * HOUR, 49 * HOUR]
 
 
+CLOSED = {"continent": CONTINENTS, "device_type": DEVICE_TYPES}
+UNHEARD_OF = {"continent": ["Europe", ""], "device_type": ["tv", "Mobile"]}
+"""Values that the API may be given."""
+
+
+def alike(locale: Anything) -> Anything:
+    """Locales are the same whatever their case, with `_` and with `-`."""
+    if isinstance(locale, tuple):
+        return tuple(map(alike, locale))
+    return locale.lower().replace("_", "-") if isinstance(locale, str) else locale
+
+
 def value(user: dict[str, Anything], field: str, at_ms: int) -> Anything:
-    """What is known of a field; None if nothing is."""
+    """What is known of a field; None if nothing is, which is what a value outside a closed set says."""
+    if field in CLOSED:
+        return user.get(field) if user.get(field) in CLOSED[field] else None
+    if field == "locale":
+        return alike(user.get(field))
     if field.startswith("consent."):
         consent = user.get("consent")
         consent = json.loads(consent) if isinstance(consent, str) and consent else consent
@@ -58,6 +75,7 @@ def holds(condition: Condition, user: dict[str, Anything], at_ms: int = 0) -> bo
     if isinstance(condition, Any):
         return any(holds(item, user, at_ms) for item in condition.items)
     actual, wanted = value(user, condition.field, at_ms), condition.value
+    wanted = alike(wanted) if condition.field == "locale" else wanted
     if condition.op == "present":
         return (actual is not None) == wanted
     if actual is None:
@@ -134,7 +152,7 @@ lately = st.dictionaries(st.sampled_from(LATELY), pairs, max_size=4)
 consents = st.dictionaries(st.sampled_from(["ads", "x"]), st.booleans())
 users: st.SearchStrategy[dict[str, Anything]] = st.fixed_dictionaries(
     {
-        name: st.one_of(st.none(), st.sampled_from(values))
+        name: st.one_of(st.none(), st.sampled_from([*values, *UNHEARD_OF.get(name, [])]))
         for name, values in FIELDS_TESTED.items()
         if not name.startswith(("consent", "recent"))
     }

@@ -10,47 +10,58 @@ from typing import Any as Anything
 
 import numpy as np
 
-from usher.rules.conditions import Leaf
-from usher.rules.fields import Recent, field_of, recent_of
+from usher.rules.conditions import Leaf, Op
+from usher.rules.fields import FIELDS, Recent, field_of, normal_locale, recent_of
 from usher.rules.recent import count_recent, parse_recent
 
 Array = np.ndarray[Anything, Anything]
 Column = Array | Sequence[Anything]
 Test = Callable[[Anything], Anything]
 """A leaf's test of a known value; of numbers, also of a whole array."""
+_CLOSED = {field.name: frozenset(field.values) for field in FIELDS.values() if field.values is not None}
 
 
 def compile_test(leaf: Leaf) -> Test:
     """The test of a value that is not null and has the field's type."""
-    value: Anything = leaf.value
-    numeric = field_of(leaf.field).kind in ("count", "number")
+    if leaf.field == "locale" and leaf.op != "present":
+        test = _compile(leaf.op, _normal(leaf.value), numeric=False)
+        return lambda known: test(normal_locale(known))
+    return _compile(leaf.op, leaf.value, field_of(leaf.field).kind in ("count", "number"))
+
+
+def _normal(value: Anything) -> Anything:
+    return tuple(map(normal_locale, value)) if isinstance(value, tuple) else normal_locale(value)
+
+
+def _compile(op: Op, value: Anything, numeric: bool) -> Test:
     simple = {"eq": operator.eq, "ne": operator.ne, "lt": operator.lt, "le": operator.le}
     simple |= {"gt": operator.gt, "ge": operator.ge}
-    if leaf.op in simple:
-        compare = simple[leaf.op]
+    if op in simple:
+        compare = simple[op]
         return lambda known: compare(known, value)
-    if leaf.op == "between":
+    if op == "between":
         low, high = value
         return lambda known: (known >= low) & (known <= high)
-    if leaf.op == "in":
+    if op == "in":
         if numeric:
             return lambda known: np.isin(known, value) if isinstance(known, np.ndarray) else known in value
         members = frozenset(value)
         return lambda known: known in members
-    if leaf.op == "starts_with":
+    if op == "starts_with":
         return lambda known: known.startswith(value)
-    if leaf.op == "ends_with":
+    if op == "ends_with":
         return lambda known: known.endswith(value)
     return lambda known: value in known
 
 
 def known_value(field: str, value: Anything) -> Anything:
-    """The value in the field's type, or None: nulls, NaN and values of another type are all unknown."""
+    """The value in the field's type, or None: null, NaN, another type and what a closed set lacks are unknown."""
     if value is None:
         return None
     kind = field_of(field).kind
     if kind == "text":
-        return value if isinstance(value, str) else None
+        known = isinstance(value, str) and (field not in _CLOSED or value in _CLOSED[field])
+        return value if known else None
     if kind == "bool":
         return bool(value) if isinstance(value, bool | np.bool_) else None
     plain = type(value) is float or type(value) is int  # other types take longer to recognize
@@ -197,4 +208,5 @@ def _codes(field: str, values: Column) -> tuple[Array, list[Anything]]:
         rows = [known_value(field, value) for value in rows]
     distinct = list(dict.fromkeys(rows))
     index = {value: code for code, value in enumerate(distinct)}
-    return np.fromiter(map(index.__getitem__, rows), dtype=np.intp, count=len(rows)), distinct
+    codes = np.fromiter(map(index.__getitem__, rows), dtype=np.intp, count=len(rows))
+    return codes, [known_value(field, value) for value in distinct]

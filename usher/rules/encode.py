@@ -1,9 +1,9 @@
 """Rules as z3 formulas, and z3's models back as users.
 
-A user is one the job can make: what always holds of a profile (`_laws`) holds of every user of a model.
+A user is one the job can make, of whom any field may be null: what always holds of a profile holds of every user of a
+model. Texts are facts about texts (`usher.rules.texts`), hashes of ids are places (`usher.rules.ids`).
 """
 
-import re
 from collections import defaultdict
 from fractions import Fraction
 from typing import Any as Anything
@@ -11,39 +11,31 @@ from typing import Any as Anything
 import z3
 
 from usher.features import CONTINENTS
-from usher.rules.bucket import in_group, in_rollout
 from usher.rules.columns import compile_test
 from usher.rules.conditions import All, Any, Condition, Leaf, Not
 from usher.rules.fields import MAX_COUNT, Field, Recent, field_of, recent_of
-from usher.rules.guess import PARTS, continent_of
+from usher.rules.guess import continent_of
+from usher.rules.ids import Gate, find_id, group_gate, rollout_gate
+from usher.rules.laws import laws, related
 from usher.rules.model import Holdout, Rule
 from usher.rules.recent import HOUR_MS
+from usher.rules.texts import Text
 
-_ESCAPE = re.compile(r"\\u\{([0-9a-fA-F]+)\}")
-_MAX_MS = 4_102_444_800_000
-_USER_IDS = 20_000
-
-
-def z3_text(text: str) -> Anything:
-    """A z3 string; everything but plain ASCII is escaped, and so is the backslash."""
-    return z3.StringVal(
-        "".join(char if " " <= char <= "~" and char != "\\" else f"\\u{{{ord(char):x}}}" for char in text)
-    )
+_MAX_MS = 253_402_300_799_999  # the end of the year 9999, beyond which no rule can be dated
+_NO_RECENT = z3.Bool("recent is null")
 
 
 class Encoder:
     """Variables of the fields that were asked about, each with a flag for null, and what is true of them always."""
 
-    def __init__(self, holdout: Holdout | None = None) -> None:
+    def __init__(self, holdout: Holdout | None = None, now_ms: int = 0) -> None:
         self.at = z3.Int("at_ms")
-        self._bounds: list[Anything] = [self.at >= 0, self.at <= _MAX_MS]
+        self._bounds: list[Anything] = [self.at >= now_ms, self.at <= _MAX_MS]
         self._fields: dict[str, tuple[Anything, Anything]] = {}
-        self._identified = z3.Bool("has a user_id")
-        self._held = z3.Bool("held out")
+        self._texts: dict[str, Text] = {}
         self._holdout = holdout
-        self._rollouts: dict[str, tuple[Rule, Anything]] = {}
-        self._groups: dict[str, Anything] = {}
-        self._parts: dict[str, Rule] = {}
+        self._gates: dict[Gate, Anything] = {}
+        self._places: dict[tuple[str, bool], Anything] = {}
         self._rings: dict[str, dict[str, list[tuple[int, Anything]]]] = {}
 
     def condition(self, condition: Condition) -> Anything:
@@ -64,13 +56,11 @@ class Encoder:
         if rule.end_ms is not None:
             parts.append(self.at < rule.end_ms)
         if rule.personal and self._holdout is not None:
-            parts.append(z3.Not(self._held))
+            parts.append(z3.Not(self._passes(rollout_gate(self._holdout.seed, self._holdout.percent))))
         if rule.group is not None:
-            parts.append(self._in_group(rule))
-        if rule.rollout <= 0:
-            parts.append(z3.BoolVal(False))
-        elif rule.rollout < 100:
-            parts.append(self._rollouts.setdefault(rule.id, (rule, z3.Bool(f"in rollout {rule.id}")))[1])
+            parts.append(self._passes(group_gate(rule.group.name, rule.group.low, rule.group.high)))
+        if rule.rollout < 100:
+            parts.append(self._passes(rollout_gate(rule.id, rule.rollout)))
         return z3.And(parts)
 
     def takes_surely(self, rule: Rule) -> Anything:
@@ -79,29 +69,39 @@ class Encoder:
 
     def always(self) -> list[Anything]:
         """What is true of every user and moment, as far as they were asked about."""
-        return [*self._bounds, *self._laws(), *self._identity(), *self._recent()]
+        texts = [law for text in self._texts.values() for law in text.laws()]
+        lately = self._recent()  # makes the rings, which the counters are compared with
+        return [*self._bounds, *texts, *self._identity(), *lately, *self._places_agree(), *self._counts_agree()]
 
-    def user(self, model: Anything) -> dict[str, Anything]:
-        """The user of a model: every field that was asked about and is not null, and an id that fits its hashes."""
+    def user(self, model: Anything, seconds: float) -> dict[str, Anything]:
+        """The user of a model: every field that was asked about and is not null, and an id that fits its hashes.
+
+        Without the id if none is found in so many seconds.
+        """
         user: dict[str, Anything] = {}
         for name, (variable, null) in self._fields.items():
             if recent_of(name) is None and not _true(model, null):
                 prefix, _, entry = name.partition(".")
                 place = user.setdefault(prefix, {}) if entry else user
-                place[entry or name] = _value(field_of(name), model.eval(variable, model_completion=True))
+                place[entry or name] = self._value(name, variable, model)
         if self._rings and not _true(model, _NO_RECENT):
             user["recent"] = self._lately(model)
-        user_id = self._user_id(model) if _true(model, self._identified) else None
-        return user if user_id is None else user | {"user_id": user_id}
+        if any(_number(model, place) >= 0 for place in self._places.values()):
+            wishes = [(gate, _true(model, passes)) for gate, passes in self._gates.items()]
+            found = find_id(wishes, seconds)
+            return user if found is None else user | {"user_id": found}
+        return user
 
     def at_ms(self, model: Anything) -> int:
         """The moment of a model."""
-        return int(model.eval(self.at, model_completion=True).as_long())
+        return _number(model, self.at)
 
     def _variable(self, name: str) -> tuple[Anything, Anything]:
         if name not in self._fields:
             field = field_of(name)
-            variable = _declare(field)
+            if field.kind == "text" and field.values is None:
+                self._texts[name] = Text(name)
+            variable = self._texts[name].which if name in self._texts else _declare(field)
             if field.values is not None:
                 self._bounds += [variable >= 0, variable < len(field.values)]
             elif field.kind in ("count", "number"):
@@ -113,54 +113,53 @@ class Encoder:
         variable, null = self._variable(leaf.field)
         if leaf.op == "present":
             return z3.Not(null) if leaf.value else null
-        return z3.And(z3.Not(null), _test(leaf, field_of(leaf.field), variable))
+        text = self._texts.get(leaf.field)
+        return z3.And(z3.Not(null), _test(leaf, field_of(leaf.field), variable) if text is None else text.ask(leaf))
 
-    def _laws(self) -> list[Anything]:
-        """What the job guarantees: a country lies on its continent, and no part is more than its whole."""
-        laws = []
-        for small, great in PARTS:
-            if small in self._fields and great in self._fields:
-                (part, no_part), (whole, no_whole) = self._fields[small], self._fields[great]
-                laws.append(z3.Or(no_part, no_whole, part <= whole))
-        if "country" in self._fields and "continent" in self._fields:
-            (country, no_country), (continent, no_continent) = self._fields["country"], self._fields["continent"]
-            for number, name in enumerate(CONTINENTS):
-                here = [i for i, code in enumerate(_values(field_of("country"))) if continent_of(code) == name]
-                inside = z3.And(country >= here[0], country <= here[-1])
-                laws.append(z3.Or(no_country, no_continent, z3.Not(inside), continent == number))
-        return laws
+    def _value(self, name: str, variable: Anything, model: Anything) -> Anything:
+        text = self._texts.get(name)
+        return (
+            _value(field_of(name), model.eval(variable, model_completion=True)) if text is None else text.value(model)
+        )
 
-    def _identity(self) -> list[Anything]:
-        """Only a user with an id has a place in rollouts, groups and the holdout."""
-        facts = [z3.Implies(variable, self._identified) for _, variable in self._rollouts.values()]
-        for place in self._groups.values():
-            facts += [place >= -1, place < 1000, (place >= 0) == self._identified]
-        if self._holdout is not None:
-            percent = self._holdout.percent
-            facts.append(z3.Implies(self._held, self._identified if percent > 0 else z3.BoolVal(False)))
-            facts += [z3.Implies(self._identified, self._held)] if percent >= 100 else []
+    def _places_agree(self) -> list[Anything]:
+        """A country lies on its continent, where that is sure."""
+        if "country" not in self._fields or "continent" not in self._fields:
+            return []
+        (country, no_country), (continent, no_continent) = self._fields["country"], self._fields["continent"]
+        facts = []
+        for number, name in enumerate(CONTINENTS):
+            here = [i for i, code in enumerate(_values(field_of("country"))) if continent_of(code) == name]
+            inside = z3.And(country >= here[0], country <= here[-1])
+            facts.append(z3.Or(no_country, no_continent, z3.Not(inside), continent == number))
         return facts
 
-    def _in_group(self, rule: Rule) -> Anything:
-        assert rule.group is not None
-        self._parts[rule.id] = rule
-        place = self._groups.setdefault(rule.group.name, z3.Int(f"place in {rule.group.name}"))
-        return z3.And(place >= round(rule.group.low * 10), place < round(rule.group.high * 10))
+    def _counts_agree(self) -> list[Anything]:
+        """No part is more than its whole, whether or not the counters between the two are known or asked about."""
+        if not related(self._fields):
+            return []
+        unasked: dict[str, Anything] = {}
 
-    def _user_id(self, model: Anything) -> str | None:
-        """An id whose hashes are where the model wants them, if one is soon found."""
-        rollouts = [(rule, _true(model, variable)) for rule, variable in self._rollouts.values()]
-        parts = [(rule.group, _true(model, self._in_group(rule))) for rule in self._parts.values()]
-        held, hold = _true(model, self._held), self._holdout
-        for number in range(_USER_IDS):
-            name = f"user-{number}"
-            if (
-                all(in_rollout(rule.id, name, rule.rollout) == wanted for rule, wanted in rollouts)
-                and all(in_group(part.name, name, part.low, part.high) == wanted for part, wanted in parts if part)
-                and (hold is None or in_rollout(hold.seed, name, hold.percent) == held)
-            ):
-                return name
-        return None
+        def count(name: str) -> Anything:
+            return self._fields[name][0] if name in self._fields else unasked.setdefault(name, z3.Int(name))
+
+        lately = {
+            event: {detail: z3.Sum([n for _, n in rings]) for detail, rings in details.items()}
+            for event, details in self._rings.items()
+        }
+        facts = [small <= great for small, great in laws(count, lately)]
+        return [*facts, *(variable >= 0 for variable in unasked.values())]
+
+    def _passes(self, gate: Gate) -> Anything:
+        place = self._places.setdefault((gate.seed, gate.group), z3.Int(f"place {len(self._places)}"))
+        return self._gates.setdefault(gate, z3.And(place >= gate.low, place < gate.high))
+
+    def _identity(self) -> list[Anything]:
+        """Only a user with an id has places in rollouts, groups and the holdout, and then in all of them."""
+        facts, identified = [], z3.Bool("has a user_id")
+        for (_, group), place in self._places.items():
+            facts += [place >= -1, place < (1_000 if group else 10_000), (place >= 0) == identified]
+        return facts
 
     def _recent(self) -> list[Anything]:
         """Counts over several periods and details agree: each is a sum of what was done between the periods' ends."""
@@ -183,13 +182,10 @@ class Encoder:
         recent = {}
         for event, details in self._rings.items():
             for detail, rings in details.items():
-                counts = [(age, model.eval(n, model_completion=True).as_long()) for age, n in rings]
+                counts = [(age, _number(model, n)) for age, n in rings]
                 if pairs := [[hour - age, n] for age, n in counts if n]:
                     recent[f"{event}|{detail}"] = pairs
         return recent
-
-
-_NO_RECENT = z3.Bool("recent is null")
 
 
 def _known_with(name: str) -> str:
@@ -218,12 +214,14 @@ def _true(model: Anything, formula: Anything) -> bool:
     return z3.is_true(model.eval(formula, model_completion=True))
 
 
+def _number(model: Anything, term: Anything) -> int:
+    return int(model.eval(term, model_completion=True).as_long())
+
+
 def _declare(field: Field) -> Anything:
     if field.kind == "bool":
         return z3.Bool(field.name)
-    if field.kind == "number":
-        return z3.Real(field.name)
-    return z3.Int(field.name) if field.kind == "count" or field.values is not None else z3.String(field.name)
+    return z3.Real(field.name) if field.kind == "number" else z3.Int(field.name)
 
 
 def _test(leaf: Leaf, field: Field, variable: Anything) -> Anything:
@@ -235,12 +233,6 @@ def _test(leaf: Leaf, field: Field, variable: Anything) -> Anything:
         return z3.Or([variable == value for value in values])
     if leaf.op == "between":
         return z3.And(variable >= first, variable <= values[1])
-    if leaf.op == "starts_with":
-        return z3.PrefixOf(first, variable)
-    if leaf.op == "ends_with":
-        return z3.SuffixOf(first, variable)
-    if leaf.op == "contains":
-        return z3.Contains(variable, first)
     if leaf.op in ("eq", "ne"):
         return variable == first if leaf.op == "eq" else variable != first
     if leaf.op in ("lt", "le"):
@@ -260,8 +252,6 @@ def _member(leaf: Leaf, field: Field, variable: Anything) -> Anything:
 def _constant(field: Field, value: Anything) -> Anything:
     if field.kind == "bool":
         return z3.BoolVal(value)
-    if field.kind == "text":
-        return z3_text(value)
     return z3.IntVal(value) if field.kind == "count" else z3.RealVal(Fraction(value))
 
 
@@ -270,8 +260,4 @@ def _value(field: Field, value: Anything) -> Anything:
         return z3.is_true(value)
     if field.values is not None:
         return _values(field)[value.as_long()]
-    if field.kind == "count":
-        return value.as_long()
-    if field.kind == "number":
-        return float(value.as_fraction())
-    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), value.as_string())
+    return value.as_long() if field.kind == "count" else float(value.as_fraction())

@@ -1,6 +1,7 @@
 """The profile fields that a rule may ask about, each with its type and its possible values."""
 
 import re
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -47,6 +48,14 @@ def _declare() -> dict[str, Field]:
 
 FIELDS: dict[str, Field] = _declare()
 """Every field of a fixed name; ``feature_counts.*`` and ``preferences.*`` are entries of maps."""
+
+_LOCALE_FORM = str.maketrans(string.ascii_uppercase + "_", string.ascii_lowercase + "-")
+
+
+def normal_locale(locale: str) -> str:
+    """``de_AT`` and ``DE-at`` are ``de-at``: a rule does not tell them apart, as the choice of a text does not."""
+    return locale.translate(_LOCALE_FORM)
+
 
 CATEGORY = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 """A category of `context.consent.categoryPreferences`, which each product names as it likes."""

@@ -4,8 +4,10 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["contradictory", "shadowed", "conflict", "gap", "duplicate", "redundant", "example", "undecided"]
-_WARNINGS = ("duplicate", "redundant")
+Kind = Literal[
+    "contradictory", "shadowed", "conflict", "gap", "duplicate", "redundant", "expired", "example", "undecided"
+]
+_WARNINGS = ("duplicate", "redundant", "expired")
 
 
 @dataclass(frozen=True)

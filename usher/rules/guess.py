@@ -3,26 +3,23 @@
 Most questions about a healthy set of rules have such an answer, and it takes microseconds where z3 takes milliseconds.
 """
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from typing import Any as Anything
 
 from usher.enrich._continents import CONTINENT_OF
-from usher.features import CONTINENTS, LIFETIME_COUNTERS, PRODUCT_FEATURES
+from usher.features import CONTINENTS
 from usher.rules.columns import compile_test
-from usher.rules.conditions import All, Condition, Leaf, Not
+from usher.rules.conditions import TEXT_OPS, All, Condition, Leaf, Not
 from usher.rules.fields import field_of, recent_of
+from usher.rules.laws import possible
 from usher.rules.recent import HOUR_MS
+from usher.rules.texts import joins
 
-PARTS = [
-    *((name, "events_total") for name in LIFETIME_COUNTERS[1:]),
-    *((f"{name}_30m", name) for name in LIFETIME_COUNTERS[1:]),
-    *((f"{name}_30m", "events_30m") for name in LIFETIME_COUNTERS[1:]),
-    ("events_30m", "events_total"),
-    *((f"feature_counts.{name}", "features_used") for name in PRODUCT_FEATURES),
-]
-"""Counters of which one counts a part of what the other counts."""
 _ON_TWO_CONTINENTS = frozenset(("AM", "AZ", "CY", "EG", "GE", "KZ", "RU", "TL", "TR", "UM"))
 """Geographic databases disagree on these, so nothing is concluded from them."""
+Wishes = list[tuple[Leaf, bool]]
+"""Questions about one field, and whether the answer shall be yes."""
 
 
 def continent_of(country: str) -> str:
@@ -33,11 +30,11 @@ def continent_of(country: str) -> str:
 
 def guess(condition: Condition, at_ms: int) -> dict[str, Anything] | None:
     """A user that the job can make, with a value for each field that must be known; None where that is impossible."""
-    fields: dict[str, Anything] = {}
-    _wish(condition, True, fields)
-    whole = all(fields.get(part, 0) <= fields.get(all_, fields.get(part, 0)) for part, all_ in PARTS)
-    home = continent_of(fields.get("country", ""))
-    return nested(fields, at_ms) if whole and home in ("", fields.get("continent", home)) else None
+    asked: dict[str, Wishes] = defaultdict(list)
+    _wish(condition, True, asked)
+    fields = {name: _value(wishes) for name, wishes in asked.items() if any(map(_needs_a_value, wishes))}
+    home = continent_of(fields.get("country") or "")
+    return nested(fields, at_ms) if possible(fields) and home in ("", fields.get("continent", home)) else None
 
 
 def nested(fields: Mapping[str, Anything], at_ms: int) -> dict[str, Anything]:
@@ -56,33 +53,50 @@ def nested(fields: Mapping[str, Anything], at_ms: int) -> dict[str, Anything]:
     return user
 
 
-def _wish(condition: Condition, wanted: bool, fields: dict[str, Anything]) -> None:
-    """Set the fields that make the condition `wanted`, as far as they are not set yet; what is unknown is false."""
+def _wish(condition: Condition, wanted: bool, asked: dict[str, Wishes]) -> None:
+    """Collect the answers that make the condition `wanted`."""
     if isinstance(condition, Leaf):
-        known = condition.value == wanted if condition.op == "present" else wanted
-        if known:
-            fields.setdefault(condition.field, _value(condition))
+        asked[condition.field].append((condition, wanted))
     elif isinstance(condition, Not):
-        _wish(condition.item, not wanted, fields)
+        _wish(condition.item, not wanted, asked)
     else:
         every = isinstance(condition, All) == wanted
         for item in condition.items if every else condition.items[:1]:
-            _wish(item, wanted, fields)
+            _wish(item, wanted, asked)
 
 
-def _value(leaf: Leaf) -> Anything:
-    """A value of the field that answers the question with yes, if one of the likely ones does."""
-    field, value = field_of(leaf.field), leaf.value
-    first: Anything = value[0] if isinstance(value, tuple) else value
-    if field.kind == "bool":
-        likely: list[Anything] = [first, not first]
-    elif field.kind == "text":
-        likely = [first] if leaf.op not in ("ne", "present") else [*(field.values or ("x", "y"))]
-    else:
-        base = 0 if leaf.op == "present" else first
-        likely = [base, base + 1, base - 1, base + 0.01, base - 0.01, 0]
-        likely = [one for one in likely if 0 <= one <= field.high and (field.kind == "number" or one == int(one))]
-    if leaf.op == "present":
-        return likely[0]
-    test = compile_test(leaf)
-    return next((one for one in likely if test(one)), likely[0] if likely else None)
+def _needs_a_value(wish: tuple[Leaf, bool]) -> bool:
+    """What is unknown answers every question with no, but the one whether it is unknown."""
+    leaf, wanted = wish
+    return leaf.value == wanted if leaf.op == "present" else wanted
+
+
+def _value(wishes: Wishes) -> Anything:
+    """A likely value of the field; one that answers all the questions as wished, if some likely one does."""
+    tests = [(compile_test(leaf), wanted) for leaf, wanted in wishes if leaf.op != "present"]
+    first = None
+    for one in _likely(wishes):
+        if all(bool(test(one)) == wanted for test, wanted in tests):
+            return one
+        first = one if first is None else first
+    return first
+
+
+def _likely(wishes: Wishes) -> Iterator[Anything]:
+    field = field_of(wishes[0][0].field)
+    for leaf, wanted in wishes:
+        constant: Anything = leaf.value[0] if isinstance(leaf.value, tuple) else leaf.value
+        if field.kind == "bool":
+            yield from (True, False)
+        elif field.kind == "text":
+            if wanted and leaf.op not in ("ne", "present"):
+                yield constant
+        else:
+            base = 0 if leaf.op == "present" else constant
+            for one in (base, base + 1, base - 1, base + 0.01, base - 0.01, 0):
+                if 0 <= one <= field.high and (field.kind == "number" or one == int(one)):
+                    yield one
+    if field.kind == "text":
+        yield from field.values or filter(
+            None, joins(leaf for leaf, wanted in wishes if wanted and leaf.op in TEXT_OPS)
+        )

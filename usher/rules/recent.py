@@ -5,7 +5,7 @@ a cap is then a promise.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any as Anything
 
 from usher.rules.fields import Recent, hours_of
@@ -24,7 +24,10 @@ def parse_recent(value: Anything) -> Mapping[str, Anything] | None:
 
 
 def count_recent(recent: Mapping[str, Anything], asked: Recent, at_ms: int) -> int:
-    """How often, up to that moment; an example may also write ``{"2d": 1}`` (age: n), or just ``1`` for this hour."""
+    """How often, up to that moment; an example may also write ``{"2d": 1}`` (age: n), or just ``1`` for this hour.
+
+    What has another form counts as nothing: one odd profile must not stop a whole batch.
+    """
     if asked.detail:
         entries = [recent.get(f"{asked.event}|{asked.detail}")]
     else:
@@ -34,8 +37,19 @@ def count_recent(recent: Mapping[str, Anything], asked: Recent, at_ms: int) -> i
 
 
 def _sum(entry: Anything, first: int, last: int) -> int:
-    if isinstance(entry, int):
-        return entry
+    try:
+        return sum(n for hour, n in entry if first <= hour <= last)
+    except (TypeError, ValueError):  # not a list of pairs of numbers
+        return sum(n for hour, n in _pairs(entry, last) if first <= hour <= last)
+
+
+def _pairs(entry: Anything, last: int) -> Iterator[tuple[int, int]]:
+    """What of the entry can be read as hour and count."""
     if isinstance(entry, Mapping):
-        entry = [(last - (hours_of(age) or 0), n) for age, n in entry.items()]
-    return sum(n for hour, n in entry if first <= hour <= last)
+        ages = [(hours_of(age), n) for age, n in entry.items()]
+        entry = [(last - age, n) for age, n in ages if age is not None]
+    elif isinstance(entry, int):
+        entry = [(last, entry)]
+    for pair in entry if isinstance(entry, list | tuple) else ():
+        if isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(number, int) for number in pair):
+            yield pair[0], pair[1]

@@ -16,6 +16,7 @@ _KINDS = {
     "gap": "A slot has a user whom no rule takes.",
     "duplicate": "Two rules show the same content to the same users.",
     "redundant": "A part of a condition can be dropped without effect.",
+    "expired": "The dates of a rule are over.",
     "example": "A rule's own example sees another content.",
     "undecided": "The prover did not come to an end.",
 }
