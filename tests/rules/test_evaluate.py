@@ -57,6 +57,20 @@ def test_null_is_false_even_for_ne_and_maps_are_opened() -> None:
     assert Bundle(rules, {}).decide(arrays)["next_step"].content_id.tolist() == ["a", None, None]
 
 
+@pytest.mark.parametrize("odd", ["often", {"2d": "many"}, {"99y": 1}, [[1]], [7], [["x", 1]], [[HOUR, "x"]], 1.5, [{}]])
+def test_an_odd_profile_counts_as_nothing_and_stops_no_batch(odd: Any) -> None:
+    rules = [Rule("r", "next_step", 1, Leaf("recent.Feature Used|analytics|24h", "ge", 1), "a")]
+    people = [{"Feature Used|analytics": odd}, {"Feature Used|analytics": [[100, 1]]}]
+    got = Bundle(rules, {}).decide({"recent": people}, 100 * HOUR)["next_step"]
+    assert got.content_id.tolist() == [None, "a"]
+
+
+def test_a_language_is_that_of_every_way_to_write_a_locale() -> None:
+    rules = [Rule("r", "next_step", 1, Leaf("locale", "starts_with", "de-"), "a")]
+    got = Bundle(rules, {}).decide({"locale": ["de-AT", "de_DE", "DE-at", "den", "de", None]})["next_step"]
+    assert got.content_id.tolist() == ["a", "a", "a", None, None, None]
+
+
 def test_dates_per_row_and_reasons() -> None:
     rules = [
         Rule("part", "next_step", 2, EVERYONE, "a", start_ms=10, end_ms=20, rollout=50),

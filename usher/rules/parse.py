@@ -61,18 +61,34 @@ def parse_tree(tree: Tree, directory: Path) -> list[Rule]:
 
 def texts(directory: Path) -> dict[str, str]:
     """The files that `load` reads, by name, as a bundle is published; they must have been loaded without problems."""
-    paths = [*sorted((directory / "content").glob("*.yaml")), *sorted((directory / "rules").glob("*.yaml"))]
+    paths = [*_paths(directory, "content"), *_paths(directory, "rules")]
     return {f"{path.parent.name}/{path.name}": path.read_text("utf-8") for path in paths}
+
+
+def _paths(directory: Path, part: str) -> list[Path]:
+    """The files of one part; those whose names begin with a dot are an editor's, which may vanish at any time."""
+    return [path for path in sorted((directory / part).glob("*.yaml")) if not path.name.startswith(".")]
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # to be said when it is read
+        return 0
 
 
 def _trees(source: Source, part: str, problems: list[Problem]) -> list[Tree]:
     if isinstance(source, Path):
-        size = sum(path.stat().st_size for path in (source / part).glob("*.yaml"))
+        for path in sorted((source / part).glob("[!.]*.yml")):
+            sentence = "The file is not read, because its name ends in .yml."
+            problems.append(Problem(f"{part}/{path.name}", 1, sentence, f"rename it to {path.stem}.yaml."))
+        found = _paths(source, part)
+        size = sum(map(_size, found))
         if size > MAX_TOTAL:
             sentence = f"The files have {size:,} bytes, more than {MAX_TOTAL:,}."
             problems.append(Problem(part, 1, sentence, "merge rules, or shorten texts."))
             return []
-        paths = {f"{part}/{path.name}": path for path in sorted((source / part).glob("*.yaml"))}
+        paths = {f"{part}/{path.name}": path for path in found}
         names, reader = list(paths), lambda name: read(paths[name], name)
     else:
         names = sorted(name for name in source if name.startswith(f"{part}/"))

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any as Anything
 from typing import cast
 
@@ -16,6 +16,7 @@ from usher.rules.yamltree import Path_, Tree
 MAX_LEAVES = 200
 MAX_TEXT = 200
 MAX_CHOICES = 500
+_LANGUAGE = re.compile(r"[a-z]{2,3}")
 _SUGAR = ("all", "any", "not", "did", "prefers", "location", "language")
 _NEVER = Leaf("is_bot", "present", True)  # stands in for a condition that could not be read
 
@@ -23,9 +24,10 @@ _NEVER = Leaf("is_bot", "present", True)  # stands in for a condition that could
 class ConditionParser:
     """Reads the conditions of one file, and collects its problems in the file's tree."""
 
-    def __init__(self, tree: Tree, rule_id: str) -> None:
+    def __init__(self, tree: Tree, rule_id: str, contents: Collection[str]) -> None:
         self.tree = tree
         self.rule_id = rule_id
+        self.contents = contents
         self.leaves = 0
 
     def parse(self, data: Anything, path: Path_) -> Condition:
@@ -56,7 +58,7 @@ class ConditionParser:
         if key.startswith("consent."):
             return self._consent(key, value, path)
         if key not in FIELDS:
-            return self._bad(path, f"'{key}' is not a field of the profile", _meant(key, [*FIELDS, *_SUGAR]))
+            return self._bad(path, f"'{key}' is not a field of the profile", meant(key, [*FIELDS, *_SUGAR]))
         return self._field(FIELDS[key], value, path)
 
     def _consent(self, key: str, value: Anything, path: Path_) -> Condition:
@@ -77,7 +79,7 @@ class ConditionParser:
     def _operator(self, field: Field, op: str, value: Anything, path: Path_) -> Condition:
         op = {"at_least": "ge", "at_most": "le", "more_than": "gt", "less_than": "lt", "is": "eq"}.get(op, op)
         if op not in ALL_OPS:
-            return self._bad(path, f"'{op}' is not an operator", _meant(op, ALL_OPS))
+            return self._bad(path, f"'{op}' is not an operator", meant(op, ALL_OPS))
         return self._leaf(field, op, value, path)
 
     def _leaf(self, field: Field, op: Op, value: Anything, path: Path_) -> Condition:
@@ -144,7 +146,7 @@ class ConditionParser:
         if whole and field.name == "country":
             value = country_code(value)
         if whole and field.values is not None and value not in field.values:
-            self._bad(path, f"'{field.name}' is never '{value}'", _meant(value, field.values))
+            self._bad(path, f"'{field.name}' is never '{value}'", meant(value, field.values))
             return None
         return value
 
@@ -157,7 +159,7 @@ class ConditionParser:
             return self._bad(path, "`did` needs feature, or event with at most one of feature, step, content", remedy)
         event, detail = value.get("event", "Feature Used"), details[0] if details else ""
         if event not in (*EVENT_COUNTERS, *RECENT_EVENTS):
-            return self._bad(path, f"'{event}' is not counted", _meant(event, {**EVENT_COUNTERS, **RECENT_EVENTS}))
+            return self._bad(path, f"'{event}' is not counted", meant(event, {**EVENT_COUNTERS, **RECENT_EVENTS}))
         if detail and RECENT_EVENTS.get(event) != detail:
             return self._bad(path, f"'{event}' has no {detail}", "drop it.")
         if detail and not self._known_detail(detail, value[detail], path):
@@ -171,13 +173,10 @@ class ConditionParser:
         return self._leaf(field, "ge", at_least, (*path, "at_least"))
 
     def _known_detail(self, detail: str, name: Anything, path: Path_) -> bool:
-        known = {"feature": PRODUCT_FEATURES, "step": ONBOARDING_STEPS}.get(detail)
-        if known is not None and name not in known:
-            self._bad(path, f"'{name}' is not a {detail}", _meant(name, known))
-        elif known is None and (not isinstance(name, str) or not re.fullmatch("[a-z0-9][a-z0-9_]{0,99}", name)):
-            self._bad(path, f"{name!r} is not the id of a content", "write the id as in content/content.yaml.")
-        else:
+        known = {"feature": PRODUCT_FEATURES, "step": ONBOARDING_STEPS, "content": self.contents}[detail]
+        if isinstance(name, str) and name in known:
             return True
+        self._bad(path, f"'{name}' is not a {detail}", meant(name, known))
         return False
 
     def _counted(self, event: str, detail: str, within: Anything, path: Path_) -> Field | None:
@@ -203,7 +202,7 @@ class ConditionParser:
             remedy = "write `prefers: {feature: analytics, at_least: 0.6}`."
             return self._bad(path, "`prefers` needs feature and at_least", remedy)
         if value["feature"] not in PRODUCT_FEATURES:
-            return self._bad(path, f"'{value['feature']}' is not a feature", _meant(value["feature"], PRODUCT_FEATURES))
+            return self._bad(path, f"'{value['feature']}' is not a feature", meant(value["feature"], PRODUCT_FEATURES))
         return self._leaf(FIELDS[f"preferences.{value['feature']}"], "ge", value["at_least"], (*path, "at_least"))
 
     def _location(self, value: Anything, path: Path_) -> Condition:
@@ -220,8 +219,10 @@ class ConditionParser:
         return items[0] if len(items) == 1 else Any(tuple(items))
 
     def _language(self, value: Anything, path: Path_) -> Condition:
-        if not isinstance(value, str):
-            return self._bad(path, "`language` needs one language code", "write e.g. `language: de`.")
+        if not isinstance(value, str) or not _LANGUAGE.fullmatch(value):
+            code = str(value).lower()
+            remedy = f"write `language: {code if _LANGUAGE.fullmatch(code) else 'de'}`; for a region, `locale: de-AT`."
+            return self._bad(path, f"`language` needs one code of two or three small letters, not {value!r}", remedy)
         exact = self._leaf(FIELDS["locale"], "eq", value, path)
         return Any((exact, self._leaf(FIELDS["locale"], "starts_with", f"{value}-", path)))
 
@@ -231,9 +232,9 @@ class ConditionParser:
         return _NEVER
 
 
-def _meant(word: object, known: Anything) -> str:
-    near = difflib.get_close_matches(str(word)[:100], list(known), n=1)
-    if near:
-        return f"write '{near[0]}'?"
+def meant(word: object, known: Iterable[str]) -> str:
+    """The remedy for a word that is not known: the one that was probably meant, or all of them."""
     names = list(known)
+    if near := difflib.get_close_matches(str(word)[:100], names, n=1) or {str(word).upper()} & {*names}:
+        return f"write '{next(iter(near))}'?"
     return f"use one of {', '.join(names[:40])}{', ...' if len(names) > 40 else ''}."

@@ -5,13 +5,12 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
-from usher.rules.columns import known_value
 from usher.rules.conditions import EVERYONE
-from usher.rules.fields import field_of, hours_of
+from usher.rules.fields import hours_of
 from usher.rules.model import Cap, Example, Group, Rule
 from usher.rules.parse_condition import ConditionParser
+from usher.rules.parse_example import faults
 from usher.rules.problems import Problem
-from usher.rules.recent import parse_recent
 from usher.rules.yamltree import Path_, Tree
 
 ID = re.compile(r"[a-z0-9][a-z0-9_]{0,99}\Z")
@@ -48,7 +47,7 @@ class RuleParser:
             self._note("end", "it ends before it starts.", "move `end` after `start`.")
         first_ms = end_ms - 1 if start_ms is None and end_ms is not None else start_ms
         condition = self.entry.get("when", None)
-        parser = ConditionParser(self.tree, self.id)
+        parser = ConditionParser(self.tree, self.id, contents)
         return Rule(
             id=self.id,
             slot=str(self.entry.get("slot")),
@@ -61,7 +60,7 @@ class RuleParser:
             cap=self._cap(),
             group=self._group(),
             owner=self._owner(),
-            examples=self._examples(first_ms),
+            examples=self._examples(first_ms, contents),
             file=self.tree.file,
             line=self.tree.line(self.path),
         )
@@ -123,7 +122,7 @@ class RuleParser:
             return None
         return Group(name, float(part[0]), float(part[1]))
 
-    def _examples(self, first_ms: int | None) -> tuple[Example, ...]:
+    def _examples(self, first_ms: int | None, contents: Collection[str]) -> tuple[Example, ...]:
         found = []
         examples = self.entry.get("examples", [])
         for index, item in enumerate(examples if isinstance(examples, list) else [None]):
@@ -134,32 +133,10 @@ class RuleParser:
                 self._note(where, "an example is not well formed.", remedy)
                 continue
             at_ms = self._moment(item["at"], (*where, "at")) if "at" in item else first_ms
-            self._check_user(item["user"], (*where, "user"))
+            for key, what, remedy in faults(item["user"], contents):
+                self._note((*where, "user", key), f"its example {what}.", remedy)
             found.append(Example(item["user"], item["expect"], at_ms, self.tree.line((*self.path, *where))))
         return tuple(found)
-
-    def _check_user(self, user: dict[str, Any], where: Path_) -> None:
-        """A field that does not exist, or a value of another type, would make an example say nothing."""
-        for key, value in user.items():
-            if key == "recent":
-                if parse_recent(value) is None:
-                    remedy = 'write `recent: {"Feature Used|analytics": {2d: 1}}`: what, how long ago, how often.'
-                    self._note((*where, key), "its example has a `recent` that is no mapping.", remedy)
-                continue
-            entries = {f"{key}.{name}": entry for name, entry in value.items()} if isinstance(value, dict) else {}
-            for name, entry in (entries or {key: value}).items():
-                self._check_field(name, entry, (*where, key))
-
-    def _check_field(self, name: str, value: Any, where: Path_) -> None:
-        try:
-            wrong = name != "user_id" and value is not None and known_value(name, value) is None
-        except KeyError:
-            remedy = "use the fields of the profile, `user_id` and `recent`."
-            self._note(where, f"its example has a user with '{name}', which is not a field.", remedy)
-            return
-        if wrong:
-            kind = field_of(name).kind
-            self._note(where, f"its example has {name} {value!r}, which is not a {kind}.", f"write a {kind}.")
 
     def _note(self, at: str | Path_, sentence: str, remedy: str) -> None:
         path = (*self.path, *((at,) if isinstance(at, str) else at))

@@ -2,10 +2,13 @@
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from usher.rules.findings import Finding
 from usher.rules.problems import Problem
+from usher.settings import ROOT
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json"
 _KINDS = {
@@ -22,20 +25,29 @@ _KINDS = {
 }
 
 
-def sarif(problems: Iterable[Problem], findings: Iterable[Finding]) -> dict[str, Any]:
-    """One run with a result for each problem and each finding; a finding's witness is in its message."""
-    results = [_result("not-loaded", "error", str(one.sentence), one.file, one.line, one.remedy) for one in problems]
+def sarif(problems: Iterable[Problem], findings: Iterable[Finding], directory: Path | None = None) -> dict[str, Any]:
+    """One run with a result for each problem and each finding; a finding's witness is in its message.
+
+    `directory` holds the files; where it is in the repository, they are named from its root, as reviews name them.
+    """
+    base = Path() if directory is None else directory.resolve()
+    base = base.relative_to(ROOT) if base.is_relative_to(ROOT) else base
+    results = [
+        _result("not-loaded", "error", str(one.sentence), base / one.file, one.line, one.remedy) for one in problems
+    ]
     for one in findings:
         witness = "" if one.witness is None else f"Witness: {json.dumps(one.witness)} at {one.at_ms} ms."
-        results.append(_result(one.kind, one.severity, one.sentence, one.file, one.line, witness))
+        results.append(_result(one.kind, one.severity, one.sentence, base / (one.file or "rules"), one.line, witness))
     rules = [{"id": name, "shortDescription": {"text": text}} for name, text in _KINDS.items()]
     driver = {"name": "usher rules check", "rules": rules}
     return {"$schema": _SCHEMA, "version": "2.1.0", "runs": [{"tool": {"driver": driver}, "results": results}]}
 
 
-def _result(kind: str, level: str, sentence: str, file: str, line: int, more: str) -> dict[str, Any]:
-    result: dict[str, Any] = {"ruleId": kind, "level": level, "message": {"text": f"{sentence} {more}".strip()}}
-    if file:
-        place = {"artifactLocation": {"uri": file}, "region": {"startLine": max(line, 1)}}
-        result["locations"] = [{"physicalLocation": place}]
-    return result
+def _result(kind: str, level: str, sentence: str, file: Path, line: int, more: str) -> dict[str, Any]:
+    place = {"artifactLocation": {"uri": quote(file.as_posix())}, "region": {"startLine": max(line, 1)}}
+    return {
+        "ruleId": kind,
+        "level": level,
+        "message": {"text": f"{sentence} {more}".strip()},
+        "locations": [{"physicalLocation": place}],
+    }

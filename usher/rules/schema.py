@@ -19,7 +19,8 @@ def build() -> dict[str, Any]:
     percent = {"type": "number", "minimum": 0, "maximum": 100}
     within = {"type": "string", "pattern": _PERIOD, "description": "hours or days, 1h to 30d"}
     part = {"type": "array", "items": percent, "minItems": 2, "maxItems": 2}
-    example = {"user": {"type": "object"}, "expect": {"type": ["string", "null"]}, "at": text}
+    at = {"type": "string", "description": "when, as `start`; by default the rule's first moment, or now"}
+    example = {"user": {"type": "object"}, "expect": {"type": ["string", "null"]}, "at": at}
     rule = {
         "id": name,
         "slot": {**name, "examples": list(RULE_SLOTS), "description": "one that ships, or is declared in `slots`"},
@@ -68,7 +69,7 @@ def _condition(condition: dict[str, str]) -> dict[str, Any]:
         "did": {**_closed(did, []), "anyOf": [{"required": ["event"]}, {"required": ["feature"]}]},
         "prefers": _closed({"feature": feature, "at_least": probability}, ["feature", "at_least"]),
         "location": {"anyOf": [place, {"type": "array", "minItems": 1, "items": place}]},
-        "language": {"type": "string"},
+        "language": {"type": "string", "pattern": "^[a-z]{2,3}$", "examples": ["de"]},
         **{name: _field(field) for name, field in FIELDS.items()},
     }
     consent = {"^consent\\.[A-Za-z0-9_-]{1,64}$": _field(Field("consent", "bool"))}
