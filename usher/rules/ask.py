@@ -67,6 +67,9 @@ class Asker:
         if result != z3.sat:
             return Answer(False if result == z3.unsat else None)
         model = solver.model()
+        solver.add(encoder.at == at_ms)
+        if solver.check() == z3.sat:  # rather than at a moment that only z3 would choose
+            model = solver.model()
         user = encoder.user(model, begun + budget_ms / 1000 - time.monotonic())
         answer = Answer(True, user, encoder.at_ms(model))
         return answer if shows(answer.user, answer.at_ms) else Answer(None)
