@@ -252,4 +252,7 @@ def test_sarif_names_file_line_and_witness(tmp_path: Path) -> None:
     (tmp_path / "rules" / "a.yaml").write_text("rules:\n- id: r\n  slot: x\n  content: a\n")
     told = json.loads(CliRunner().invoke(app, ["check", "--dir", str(tmp_path), "--sarif"]).stdout)
     (place,) = told["runs"][0]["results"][0]["locations"]
-    assert place["physicalLocation"] == {"artifactLocation": {"uri": "rules/a.yaml"}, "region": {"startLine": 3}}
+    assert place["physicalLocation"] == {
+        "artifactLocation": {"uri": f"{tmp_path.resolve()}/rules/a.yaml"},
+        "region": {"startLine": 3},
+    }

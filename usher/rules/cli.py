@@ -48,13 +48,13 @@ def check(
         bundle = Bundle.load(directory)
     except RulesError as error:
         if as_sarif:
-            typer.echo(json.dumps(sarif(error.problems, [])))
+            typer.echo(json.dumps(sarif(error.problems, [], directory)))
             raise typer.Exit(1) from None
         _refuse(error, as_json)
     findings = prove(bundle, total_s=seconds)
     errors = sum(finding.severity == "error" for finding in findings)
     if as_sarif:
-        typer.echo(json.dumps(sarif([], findings)))
+        typer.echo(json.dumps(sarif([], findings, directory)))
     elif as_json:
         found = [asdict(finding) for finding in findings]
         summary = {"ok": errors == 0, "version": bundle.version, "rules": len(bundle.rules), "findings": found}

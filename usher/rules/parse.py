@@ -172,7 +172,8 @@ def _rules(tree: Tree, rules: dict[str, Rule], contents: dict[str, Content], slo
     for index, entry in enumerate(data):
         path: Path_ = ("rules", index)
         if not isinstance(entry, dict) or not isinstance(entry.get("id"), str) or not ID.match(entry["id"]):
-            sentence = "A rule has no id, or one with other characters than a-z, 0-9 and _."
+            given = entry.get("id") if isinstance(entry, dict) else entry
+            sentence = f"A rule needs an id of a-z, 0-9 and _, and has {given!r}."
             note(tree, path, sentence, "give it `id: ...`.")
             continue
         rule = RuleParser(tree, entry, path).rule(contents, slots)

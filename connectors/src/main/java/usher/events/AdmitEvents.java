@@ -13,25 +13,29 @@ import org.apache.flink.table.annotation.DataTypeHint;
 import org.apache.flink.table.annotation.FunctionHint;
 import org.apache.flink.table.annotation.StateHint;
 import org.apache.flink.table.api.dataview.MapView;
+import org.apache.flink.table.data.GenericRowData;
 import org.apache.flink.table.data.RowData;
 import org.apache.flink.table.data.StringData;
 import org.apache.flink.table.functions.FunctionContext;
 import org.apache.flink.table.functions.ProcessTableFunction;
-import org.apache.flink.types.Row;
 
 /**
  * Gives each parsed record its verdict: accepted, duplicate (its messageId was accepted less than an hour of window
  * time ago), late (its tile is closed) or quarantined. It equals SQL's ROW_NUMBER() over message ids, at a third of
  * the cost (docs/speed.md).
  */
-@FunctionHint(output = @DataTypeHint("ROW<verdict STRING>"))
-public class AdmitEvents extends ProcessTableFunction<Row> {
+@FunctionHint(output = @DataTypeHint(value = "ROW<verdict STRING>", bridgedTo = RowData.class))
+public class AdmitEvents extends ProcessTableFunction<RowData> {
     private static final String RECORD =
             "ROW<bucket INT, message_id STRING, user_key STRING, error_code STRING, reason STRING, type STRING, "
                     + "event STRING, action STRING, happened_at BIGINT, ip STRING, user_agent STRING, "
                     + "locale STRING, consent STRING, record_ms BIGINT, previous_id STRING, `value` BYTES, "
                     + "`partition` INT, `offset` BIGINT, record_time TIMESTAMP_LTZ(3)>";
     private static final StringData CLOCK = StringData.fromString("clock");
+    private static final RowData ACCEPTED = verdict("accepted");
+    private static final RowData DUPLICATE = verdict("duplicate");
+    private static final RowData LATE = verdict("late");
+    private static final RowData QUARANTINED = verdict("quarantined");
     private static final StringData ERASURE = StringData.fromString(Event.ERASURE);
     /** {@link SeenIds} forgets by itself. */
     private static final String NO_TTL = "0 s";
@@ -68,9 +72,9 @@ public class AdmitEvents extends ProcessTableFunction<Row> {
         if (!record.isNullAt(ERROR_CODE)) {
             StringData code = record.getString(ERROR_CODE);
             if (CLOCK.equals(code) || ERASURE.equals(code)) {
-                collect(Row.of(code.toString()));
+                collect(GenericRowData.of(code));
             } else {
-                verdict("quarantined", quarantined.computeIfAbsent(code.toString(),
+                verdict(QUARANTINED, quarantined.computeIfAbsent(code.toString(),
                         name -> metrics.addGroup("code", name).counter("quarantined")));
             }
             return;
@@ -80,21 +84,25 @@ public class AdmitEvents extends ProcessTableFunction<Row> {
         Long watermark = time.currentWatermark();
         long tileEnd = now - Math.floorMod(now, (long) tileMs) + tileMs;
         if (watermark != null && tileEnd - 1 <= watermark) {
-            verdict("late", late);
+            verdict(LATE, late);
             return;
         }
         byte[] id = record.getString(MESSAGE_ID).toBytes();
         byte[] ids = seenIds.with(seen.get(ONLY), id, now, watermark == null ? 0 : watermark);
         if (ids == null) {
-            verdict("duplicate", duplicate);
+            verdict(DUPLICATE, duplicate);
             return;
         }
         seen.put(ONLY, ids);
-        verdict("accepted", accepted);
+        verdict(ACCEPTED, accepted);
     }
 
-    private void verdict(String verdict, Counter counter) {
+    private void verdict(RowData verdict, Counter counter) {
         counter.inc();
-        collect(Row.of(verdict));
+        collect(verdict);
+    }
+
+    private static RowData verdict(String verdict) {
+        return GenericRowData.of(StringData.fromString(verdict));
     }
 }
