@@ -28,6 +28,8 @@ from usher.stack import Stack
 JOBS = ("scan", "full")
 WARM_UP = 4
 """One part in so many is for start-up and warm-up."""
+TIMES = {"scan": 3, "full": 1}
+"""The scan is over in seconds, so that anything else on the machine shows: the quickest of three counts."""
 
 SCAN = """
 CREATE TABLE events (
@@ -49,12 +51,12 @@ def throughput(events: int, users: int, per_second: int) -> dict[str, Any]:
         begin = int(time.time() * 1000) - events * 1000 // per_second - 10_000
         records = bursts(events, users, per_second, begin)
         fill(stack.kafka, records, events // WARM_UP)
-        before = {job: _run(job, settings)["seconds"] for job in JOBS}
+        before = {job: _quickest(job, settings) for job in JOBS}
         _forget(settings)
         fill(stack.kafka, records, events - events // WARM_UP)
         results: dict[str, Any] = {"events": events, "users": users}
         for job in JOBS:
-            seconds = _run(job, settings)["seconds"]
+            seconds = _quickest(job, settings)
             results[job] = {
                 "first_quarter_s": before[job],
                 "all_s": seconds,
@@ -87,6 +89,10 @@ def _forget(settings: dict[str, Any]) -> None:
             for index in elasticsearch.indices.get_alias(name=alias):
                 elasticsearch.indices.delete(index=index)
     prepare(settings)
+
+
+def _quickest(job: str, settings: dict[str, Any]) -> float:
+    return min(float(_run(job, settings)["seconds"]) for _ in range(TIMES[job]))
 
 
 def _run(job: str, settings: dict[str, Any], *samples: Path) -> dict[str, Any]:
