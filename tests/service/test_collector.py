@@ -55,6 +55,23 @@ def test_one_bad_message_does_not_lose_the_others(service: Service, events: Topi
     assert events.silent()
 
 
+def test_a_message_that_is_too_deep_does_not_lose_the_others(service: Service, events: Topic) -> None:
+    """JSON is read to some 1,000 levels and written to 254."""
+    deep = json.loads("[" * 300 + "]" * 300)
+    batch = [{"type": "track", "userId": f"u{n}", "event": "E"} for n in range(3)]
+    batch[1]["properties"] = {"deep": deep}
+    answer = service.write.post("/v1/batch", json={"batch": batch})
+    assert (answer.status_code, [found["index"] for found in answer.json()["rejected"]]) == (200, [1])
+    assert "nested too deeply" in answer.json()["rejected"][0]["errors"][0]["reason"]
+    assert sorted(record.key for record in events.records(2)) == [b"u0", b"u2"]
+    one = service.write.post("/v1/track", json=BODIES["track"] | {"context": {"deep": deep}})
+    data = base64.b64encode(json.dumps(batch[1]).encode()).decode()
+    seen = service.write.get("/v1/pixel/track", params={"data": data})
+    for refused in (one, seen):
+        assert (refused.status_code, "nested too deeply" in refused.json()["detail"]) == (400, True)
+    assert events.silent()
+
+
 def test_a_batch_lends_its_context(service: Service, events: Topic) -> None:
     batch = [{"type": "page", "userId": "u", "context": {"locale": "de-DE"}}]
     service.write.post("/v1/import", json={"batch": batch, "context": {"locale": "en-US", "app": {"name": "x"}}})

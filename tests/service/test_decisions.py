@@ -19,6 +19,7 @@ from openfeature.evaluation_context import EvaluationContext
 from running import READ, Service, profile, serving
 
 from usher.features import ONBOARDING_STEPS, SLOTS
+from usher.rules.model import Content
 from usher.service.deciding import Decider
 from usher.settings import load
 from usher.stack import Stack
@@ -135,6 +136,39 @@ def test_bad_questions(service: Service, body: bytes, code: str, field: str) -> 
 def test_no_such_slot(service: Service) -> None:
     answer = service.read.post("/ofrep/v1/evaluate/flags/footer", json={})
     assert (answer.status_code, answer.json()["errorCode"], answer.json()["key"]) == (404, "FLAG_NOT_FOUND", "footer")
+
+
+def test_texts_of_no_sensible_length_count_as_absent(service: Service) -> None:
+    """A newcomer gets no error, and one request does not hold up the others: a locale of 100,000 tags took 30 s."""
+    locale, agent = "-".join(["de"] * 100_000), IPHONE + "x" * 400_000
+    context = {"targetingKey": "new", "ip": GERMANY, "userAgent": IPHONE, "locale": "de-DE"}
+    began = time.monotonic()
+    assert ask(service, "welcome_message", context | {"locale": locale})["metadata"]["text"].startswith("Welcome")
+    assert ask(service, "welcome_message", context | {"userAgent": agent})["value"] == "europe_welcome"
+    assert ask(service, "welcome_message", context | {"city": "x" * 400_000})["value"] == "europe_mobile_welcome"
+    languages = {"User-Agent": IPHONE, "X-Forwarded-For": GERMANY, "Accept-Language": "-".join(["de"] * 4000)}
+    assert ask(service, "welcome_message", {}, **languages)["metadata"]["text"].startswith("Welcome")
+    assert time.monotonic() - began < 5
+
+
+def test_a_long_locale_is_cut_before_it_is_shortened() -> None:
+    """The stream reads what an event of old said."""
+    content = Content("hello", {"en": "Hello", "de": "Hallo"}, "en")
+    began = time.monotonic()
+    assert content.localized("-".join(["de"] * 100_000)) == "Hallo"
+    assert time.monotonic() - began < 0.1
+
+
+@pytest.mark.parametrize("wrong", [{"updated_at": None}, {"updated_at": 1_700_000_000_000}, {"feature_counts": None}])
+def test_a_profile_that_cannot_be_used_is_done_without(
+    service: Service, client: Elasticsearch, wrong: dict[str, Any]
+) -> None:
+    client.index(index="profiles", id="broken", document=profile("broken", country="US", continent="NA") | wrong)
+    context = {"targetingKey": "broken", "ip": GERMANY, "userAgent": IPHONE}
+    found = ask(service, "welcome_message", context)
+    assert (found["value"], found["metadata"]["degraded"]) == ("europe_mobile_welcome", True)
+    assert "A profile cannot be used (" in service.log.read_text()
+    client.delete(index="profiles", id="broken")
 
 
 # --- Elasticsearch slow, down, or strange

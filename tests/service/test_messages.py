@@ -3,6 +3,7 @@
 import hmac
 import json
 from base64 import urlsafe_b64encode
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -87,6 +88,7 @@ def test_the_key_is_the_user() -> None:
             "/context/consent/categoryPreferences",
         ),
         ({"userId": "u", "event": "E", "properties": {"blob": "x" * MAX_MESSAGE_BYTES}}, "/"),
+        ({"userId": "u", "event": "E", "properties": {"deep": json.loads("[" * 300 + "]" * 300)}}, "/"),
         ([], "/"),
     ],
 )
@@ -139,6 +141,27 @@ def test_ids_become_pseudonyms_and_traits_go() -> None:
     assert b"ada" not in record.value and b'"a1"' not in record.value and b"traits" not in record.value
 
 
+def test_ids_of_devices_go_and_those_of_groups_become_pseudonyms() -> None:
+    pseudonyms = Pseudonyms([("k1", SECRET_1)])
+    context = {
+        "device": {"id": "IDFV-1", "advertisingId": "IDFA-1", "token": "push-1", "model": "Pixel 9"},
+        "externalIds": [{"id": "ada@example.org", "type": "email"}],
+        "groupId": "acme",
+    }
+    message = taken({"userId": "ada", "groupId": "acme", "context": context}, "group", Reader(pseudonyms, "drop"))
+    assert message["groupId"] == message["context"]["groupId"] == pseudonyms("acme")
+    assert message["context"]["device"] == {"model": "Pixel 9"}
+    assert "externalIds" not in message["context"]
+    odd = {"device": "IDFV-1", "groupId": 7}
+    context = taken({"userId": "ada", "context": odd}, "page", Reader(pseudonyms, "drop"))["context"]
+    assert not {"device", "groupId"} & set(context)
+
+
+def test_without_keys_ids_of_devices_stay() -> None:
+    context = {"device": {"id": "IDFV-1"}, "groupId": "acme"}
+    assert taken({"userId": "ada", "context": dict(context)}, "page")["context"].items() >= context.items()
+
+
 def test_two_live_keys() -> None:
     old, both = Pseudonyms([("k1", SECRET_1)]), Pseudonyms([("k2", SECRET_2), ("k1", SECRET_1)])
     assert both.all("ada") == [both("ada"), old("ada")]
@@ -177,3 +200,9 @@ def test_addresses(address: str, full: str | None, truncated: str | None) -> Non
     assert reduced_ip(address, "full") == full
     assert reduced_ip(address, "truncate") == truncated
     assert reduced_ip(address, "drop") is None
+
+
+def test_pseudonym_keys_by_file(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text(f"k1={SECRET_1}\n")
+    found = Pseudonyms.load({"USHER_PSEUDONYM_KEYS_FILE": str(tmp_path / "keys")})
+    assert found("ada") == Pseudonyms([("k1", SECRET_1)])("ada")

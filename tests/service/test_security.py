@@ -116,6 +116,9 @@ def test_the_log_has_no_personal_data(ready: Stack, tmp_path: Path) -> None:
                         headers=headers,
                         json={"userId": secret, "context": {"targetingKey": secret}, "timestamp": secret},
                     )
+        upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+        upgrade["Sec-WebSocket-Key"] = "dGhlIHNhbXBsZSBub25jZQ=="
+        service.read.get("/v1/users/ada", params={"also": secret}, headers=headers | upgrade)
     log = service.log.read_text()
     assert log.count(" usher.service ") >= 48
     for personal in (secret, "198.51.100.23", "127.0.0.1:", WRITE, READ, ADMIN):
@@ -153,6 +156,14 @@ def test_keys_are_kept_as_hashes(tmp_path: Path) -> None:
     keys = Keys.load(file, {"USHER_WRITE_KEY": "local"})
     roles = [holder and holder.role for holder in map(keys.holder, (key, other, "local", key + "x", "", None))]
     assert roles == ["read", "admin", "write", None, None, None]
+
+
+def test_keys_by_file(tmp_path: Path) -> None:
+    (tmp_path / "read").write_text("secret-1\n")
+    keys = Keys.load(tmp_path / "none.json", {"USHER_READ_KEY_FILE": str(tmp_path / "read")})
+    holder = keys.holder("secret-1")
+    assert holder is not None and holder.role == "read"
+    assert keys.holder("secret-1\n") is None
 
 
 def test_keys_that_cannot_be_used(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from usher.rules.bucket import in_group, in_rollout
 from usher.rules.conditions import EVERYONE, All, Condition, Leaf, Not, specificity
 from usher.rules.fields import Recent
 
+MAX_LOCALE = 64
+"""Characters of a locale that count; RFC 5646, section 4.4.1, asks for room for 35."""
 RULE_SLOTS = SLOTS[:3]
 """The slots that rules fill where no file declares others; `step_order` has no rules."""
 
@@ -107,7 +109,7 @@ class Content:
 
     def localized(self, locale: str | None) -> str:
         """The text for ``zh-Hant-TW``: that locale, else ``zh-Hant``, else ``zh``, else the fallback (RFC 4647)."""
-        tag = (locale or "").replace("_", "-").lower()
+        tag = (locale or "")[:MAX_LOCALE].replace("_", "-").lower()
         texts = {name.replace("_", "-").lower(): text for name, text in self.text.items()}
         while tag:
             if tag in texts:

@@ -18,6 +18,9 @@ from usher.service.requests import BROWSER
 PLACE = ("country", "continent", "region", "city")
 DEVICE = ("device_type", "os", "browser", "is_bot")
 STEP_ORDER = SLOTS[3]
+MAX_TEXT = {"userAgent": 2048, "locale": 64}
+MAX_OTHER = 256
+"""Characters of a context's texts; a longer one counts as absent: it cannot be true, and a newcomer gets no error."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,7 @@ def asked_by_browser(user_agent: str) -> bool:
 
 def _text(context: Mapping[str, Any], name: str) -> str | None:
     value = context.get(name)
-    return value if isinstance(value, str) and value else None
+    return value if isinstance(value, str) and 0 < len(value) <= MAX_TEXT.get(name, MAX_OTHER) else None
 
 
 def _consent(context: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -3,11 +3,12 @@
 import hashlib
 import hmac
 import json
-import os
 import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
+
+from usher.settings import opened
 
 Role = Literal["write", "read", "admin"]
 ROLES: tuple[Role, ...] = ("write", "read", "admin")
@@ -53,10 +54,10 @@ class Keys:
 
     @classmethod
     def load(cls, file: Path, environ: Mapping[str, str] | None = None) -> "Keys":
-        """The keys of the file and of USHER_WRITE_KEY, USHER_READ_KEY, USHER_ADMIN_KEY."""
-        environ = os.environ if environ is None else environ
+        """The keys of the file and of USHER_WRITE_KEY, USHER_READ_KEY, USHER_ADMIN_KEY, or of …_FILE of each."""
+        found = opened(environ)
         plain: dict[Role, list[str]] = {
-            role: [key] for role in ROLES if (key := environ.get(f"USHER_{role.upper()}_KEY"))
+            role: [key] for role in ROLES if (key := found.get(f"USHER_{role.upper()}_KEY"))
         }
         return cls(plain, [(entry["role"], entry["sha256"]) for entry in _entries(file)])
 

@@ -34,6 +34,7 @@ SERVER_LIBRARIES = frozenset(
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-](0\d|1[0-7]):[0-5]\d)?")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _IDS = ("messageId", "userId", "anonymousId", "previousId", "groupId")
+_DEVICE_IDS = ("id", "advertisingId", "token")
 _OBJECTS = ("properties", "traits", "context", "integrations")
 _SCALARS = ("feature", "step", "content_id", "slot", "decision_id", "variation")
 
@@ -71,7 +72,10 @@ class Reader:
             return faults
         stamp(message, origin)
         self._protect(message)
-        value = orjson.dumps(message)
+        try:
+            value = orjson.dumps(message)
+        except orjson.JSONEncodeError:  # it reads deeper JSON than it writes
+            return [Fault(at or "/", "is nested too deeply: at most 250 levels of objects and lists.")]
         if len(value) > MAX_MESSAGE_BYTES:
             return [Fault(at or "/", f"has {len(value)} bytes; the limit is {MAX_MESSAGE_BYTES}. Send less in it.")]
         return Record((message.get("userId") or message["anonymousId"]).encode(), value)
@@ -83,11 +87,22 @@ class Reader:
             context["ip"] = reduced_ip(context["ip"], self._ip_privacy) if context["ip"] else None
         if not self._pseudonyms.keys:
             return
-        for name in ("userId", "anonymousId", "previousId"):
+        for name in _IDS[1:]:
             if message.get(name):
                 message[name] = self._pseudonyms(message[name])
         message.pop("traits", None)
-        context.pop("traits", None)
+        for name in ("traits", "externalIds"):
+            context.pop(name, None)
+        self._protect_context(context)
+
+    def _protect_context(self, context: Message) -> None:
+        """SDKs of apps put the device's own ids here, and all of them the group's."""
+        group = context.pop("groupId", None)
+        if isinstance(group, str) and group:
+            context["groupId"] = self._pseudonyms(group)
+        device = context.pop("device", None)
+        if isinstance(device, dict):
+            context["device"] = {name: value for name, value in device.items() if name not in _DEVICE_IDS}
 
 
 def complete(message: Message, kind: str | None, origin: Origin) -> None:

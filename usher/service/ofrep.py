@@ -1,6 +1,7 @@
 """The decision API: OpenFeature's Remote Evaluation Protocol, a slot being a flag key."""
 
 import hashlib
+import logging
 import time
 from typing import Any
 
@@ -16,6 +17,8 @@ from usher.service.profiles import Profiles, ProfilesUnavailable
 from usher.service.requests import BROWSER, Door, read_json
 
 JSON = "application/json"
+
+log = logging.getLogger("usher.service")
 
 
 class Evaluator:
@@ -34,8 +37,14 @@ class Evaluator:
                 profile = await self._profiles.get(self._pseudonyms.all(user_id))
             except ProfilesUnavailable:
                 degraded = True
-        name = self._pseudonyms(user_id) if user_id is not None else None
-        return self._decider.decide(name, profile, context, time.time(), degraded)
+        name, now = self._pseudonyms(user_id) if user_id is not None else None, time.time()
+        try:
+            return self._decider.decide(name, profile, context, now, degraded)
+        except Exception as error:  # whatever is wrong with a document, its user gets no error
+            if profile is None:
+                raise
+            log.warning("A profile cannot be used (%s): the context alone decides.", type(error).__name__)
+        return self._decider.decide(name, None, context, now, degraded=True)
 
     async def warm_up(self) -> None:
         """The first connection and the first run of the model take longer than a newcomer should wait."""

@@ -4,9 +4,10 @@ import base64
 import hashlib
 import hmac
 import ipaddress
-import os
 import re
 from collections.abc import Iterable, Mapping
+
+from usher.settings import opened
 
 _KID = re.compile(r"[a-z0-9]{1,16}")
 _PSEUDONYM = re.compile(r"[a-z0-9]{1,16}:[A-Za-z0-9_-]{43}")
@@ -51,8 +52,9 @@ class Pseudonyms:
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> "Pseudonyms":
-        """From USHER_PSEUDONYM_KEYS, `kid=secret` by spaces, the newest first; without it ids stay as they are."""
-        text = (os.environ if environ is None else environ).get("USHER_PSEUDONYM_KEYS", "")
+        """From USHER_PSEUDONYM_KEYS (or the file of USHER_PSEUDONYM_KEYS_FILE), `kid=secret` by spaces, the newest
+        first; without it ids stay as they are."""
+        text = opened(environ).get("USHER_PSEUDONYM_KEYS", "")
         pairs = [entry.partition("=")[::2] for entry in text.split()]
         for kid, secret in pairs:
             if not _KID.fullmatch(kid) or len(secret) < MIN_SECRET_CHARACTERS:

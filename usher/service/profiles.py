@@ -29,7 +29,7 @@ class Profiles:
             async with asyncio.timeout(self._budget_s):
                 found = await (self._one(ids[0]) if len(ids) == 1 else self._first(ids))
                 return found if found is not None else await self._merged(ids)
-        except (TimeoutError, ElasticError, ValueError, KeyError) as error:
+        except (TimeoutError, ElasticError, ValueError, KeyError, TypeError) as error:
             raise ProfilesUnavailable(type(error).__name__) from error
 
     async def _one(self, user_id: str) -> Profile | None:

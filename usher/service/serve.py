@@ -41,6 +41,7 @@ def serve(settings: dict[str, Any], host: str, port: int, workers: int | None) -
         log_config=LOGGING,
         access_log=False,  # its lines hold paths and addresses, and so ids
         server_header=False,
+        ws="none",  # there is nothing to upgrade to, and a refused upgrade is logged with address, path and query
         proxy_headers=False,  # X-Forwarded-For counts from trusted proxies only: see Door.origin
         timeout_keep_alive=75,  # longer than the pools of clients and balancers keep idle connections
         h11_max_incomplete_event_size=16 * 1024,

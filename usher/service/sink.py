@@ -1,6 +1,7 @@
 """Records to Kafka, each acknowledged by all replicas before the client hears of it."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -14,8 +15,11 @@ from usher.service.problems import Problem
 TOPIC = "events"
 CONTROL_HEADER = "usher-control"
 RETRY_AFTER_S = 5
+CONNECT_AGAIN_S = 1
 LINGER_MS = 2
 """Concurrent requests share a produce request; each waits so much longer."""
+
+log = logging.getLogger("usher.service")
 
 
 class Unavailable(Problem):
@@ -46,11 +50,15 @@ class Sink:
         self._connecting = asyncio.create_task(self._connect())
 
     async def _connect(self) -> None:
+        told = None
         while self._producer is None:
             try:
                 self._producer = await asyncio.to_thread(self._new_producer)
-            except KafkaError:
-                await asyncio.sleep(1)
+            except Exception as error:  # a wrong certificate or name is no KafkaError, and may be put right, too
+                if (kind := type(error).__name__) != told:
+                    log.warning("Kafka was not reached (%s): asked again each %d s.", kind, CONNECT_AGAIN_S)
+                told = kind
+                await asyncio.sleep(CONNECT_AGAIN_S)
 
     def _new_producer(self) -> KafkaProducer:
         timeout_ms = int(self._ack_timeout_s * 1000)
@@ -68,7 +76,7 @@ class Sink:
         )
         try:
             producer.partitions_for(TOPIC)  # later sends find the metadata and never block the event loop
-        except KafkaError:
+        except Exception:
             producer.close(timeout=0)
             raise
         return producer
