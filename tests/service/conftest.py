@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from elasticsearch import Elasticsearch
-from running import Service, Topic, serving
+from running import GROUP, Service, Topic, serving
 from waiting import until
 
 from usher.stack import Stack
@@ -26,6 +26,7 @@ def service(ready: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     folder = tmp_path_factory.mktemp("service")
     settings = {"trusted_proxies": "127.0.0.0/8 10.0.0.0/8", "cors_origins": "*", "ip_privacy": "full"}
     settings["decision_budget_ms"] = "5000"  # a busy machine is no degraded mode here
+    settings |= {"group_id": GROUP, "dead_letters": str(folder / "dead-letters")}
     with serving(ready.kafka, ready.elasticsearch, folder, **settings) as service:
         until(
             lambda: service.write.post("/v1/track", json={"userId": "warm", "event": "Up"}).status_code == 200,

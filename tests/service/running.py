@@ -18,9 +18,15 @@ from waiting import until
 
 from usher.features import LIFETIME_COUNTERS, ROLLING_COUNTERS
 from usher.model.reference import iso_of
+from usher.service.people import People
+from usher.service.privacy import Pseudonyms
 from usher.settings import ROOT
+from usher.stack import Stack
 
 WRITE, READ, ADMIN = (f"{role}-{secrets.token_hex(8)}" for role in ("write", "read", "admin"))
+
+GROUP = "usher-service-tests"
+"""No job of another test commits under this name."""
 
 
 class Service(NamedTuple):
@@ -107,3 +113,12 @@ def profile(user_id: str, **fields: Any) -> dict[str, Any]:
     counters = dict.fromkeys((*LIFETIME_COUNTERS, *ROLLING_COUNTERS, "sessions_total", "active_ms"), 0)
     times = dict.fromkeys(("first_seen", "last_seen", "updated_at"), now)
     return {"user_id": user_id, **times, **counters, "feature_counts": {}} | fields
+
+
+def logins(stack: Stack) -> tuple[dict[str, Any], dict[str, Any]]:
+    return {"bootstrap_servers": stack.kafka}, {"hosts": [stack.elasticsearch]}
+
+
+def people(stack: Stack, folder: Path, pseudonyms: Pseudonyms | None = None) -> People:
+    """With dead letters of their own, and a job that never ran."""
+    return People(*logins(stack), pseudonyms or Pseudonyms([]), {"group_id": GROUP, "dead_letters": str(folder)})

@@ -43,6 +43,8 @@ def create(settings: dict[str, Any] | None = None) -> FastAPI:
     elastic = Elastic(**elasticsearch_login(settings))
     profiles = Profiles(elastic, settings["decision_budget_ms"])
     decider = Decider(settings)
+    people = People(kafka_login(settings), elasticsearch_login(settings), pseudonyms, settings)
+    erasures = users.Erasures(people)
     evaluator = ofrep.Evaluator(door, pseudonyms, profiles, decider)
 
     @asynccontextmanager
@@ -50,6 +52,7 @@ def create(settings: dict[str, Any] | None = None) -> FastAPI:
         await sink.start()
         await evaluator.warm_up()
         yield
+        await erasures.finish()
         await sink.stop()
         elastic.close()
         decider.close()
@@ -65,7 +68,7 @@ def create(settings: dict[str, Any] | None = None) -> FastAPI:
     )
     app.include_router(collector.routes(collector.Collector(door, Reader(pseudonyms, settings["ip_privacy"]), sink)))
     app.include_router(ofrep.routes(evaluator))
-    app.include_router(users.routes(door, People(kafka_login(settings), elasticsearch_login(settings), pseudonyms)))
+    app.include_router(users.routes(door, people, erasures))
     app.include_router(dashboard.routes(door, elastic))
     app.include_router(pages.routes(app, door))
     documents.install(app)

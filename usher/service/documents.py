@@ -121,6 +121,7 @@ _FLAG: Schema = {
     },
 }
 _BULK: Schema = {"type": "object", "required": ["flags"], "properties": {"flags": {"type": "array", "items": _FLAG}}}
+_PLACE = "^[0-9]{1,9}-[0-9]{1,18}$"
 
 SECURITY = {
     "basic": {"type": "http", "scheme": "basic", "description": "The key as user, no password."},
@@ -196,6 +197,26 @@ def user(answers: dict[int, Schema]) -> Schema:
     route = _route("admin", answers, (401, 403, 429, 503))
     schema = {"type": "string", "minLength": 1}
     route["parameters"] = [{"name": "user_id", "in": "path", "required": True, "schema": schema}]
+    return route
+
+
+def erasure(answer: Schema) -> Schema:
+    """What is left of a person; the query is that of the address which `DELETE` answers with."""
+    route = user({200: answer})
+    route["responses"]["400"] = _answer("Problem", "application/problem+json", PROBLEM)
+    route["parameters"] += [
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "description": description,
+            "schema": {"type": "array", "items": items},
+        }
+        for name, description, items in (
+            ("also", "Other ids of the person.", {"type": "string"}),
+            ("wish", "Where in `events` the stream is told: partition-offset.", {"type": "string", "pattern": _PLACE}),
+        )
+    ]
     return route
 
 

@@ -1,14 +1,19 @@
 """How long each store keeps what it holds, by setting."""
 
 import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from elasticsearch import Elasticsearch
-from elasticsearch.helpers import bulk, scan
+from elasticsearch.helpers import scan, streaming_bulk
 from kafka.admin import AlterConfigOp, ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from usher.access import elasticsearch_login, kafka_login
 from usher.model.reference import iso_of
+from usher.service.letters import Letters
+from usher.service.whose import readable
 
 TOPICS = {
     "events": "retain_events_h",
@@ -18,10 +23,15 @@ TOPICS = {
 }
 """Topic -> its setting."""
 HOUR_MS = 3_600_000
+NO_LIMIT = "no limit of time"
+DELETED, SEEN_AGAIN = (200, 404), 409
+"""What Elasticsearch answers to a deletion: done, or that the document is newer than what was searched."""
+AT_ONCE = 1000
 
 
 def retain(settings: dict[str, Any]) -> dict[str, str]:
-    """Tell Kafka how long each topic lasts, delete profiles of users silent for longer; what was done, by store.
+    """Tell Kafka how long each topic lasts; delete profiles of users silent for longer, with their other ids, and dead
+    letters as old; what was done, by store.
 
     Kafka counts from a record's own time, which for replayed history is that of the event.
     """
@@ -31,8 +41,8 @@ def retain(settings: dict[str, Any]) -> dict[str, str]:
         admin.alter_configs([_resource(topic, limit) for topic, limit in hours.items()])
     finally:
         admin.close()
-    done = {topic: f"{limit} h" if limit else "no limit of time" for topic, limit in hours.items()}
-    return done | {"profiles": _profiles(settings)}
+    done = {topic: f"{limit} h" if limit else NO_LIMIT for topic, limit in hours.items()}
+    return done | _people(settings)
 
 
 def _resource(topic: str, hours: int) -> ConfigResource:
@@ -40,15 +50,53 @@ def _resource(topic: str, hours: int) -> ConfigResource:
     return ConfigResource(ConfigResourceType.TOPIC, topic, config)
 
 
-def _profiles(settings: dict[str, Any]) -> str:
+def _people(settings: dict[str, Any]) -> dict[str, str]:
     hours = settings["retain_profiles_h"]
     if not hours:
-        return "no limit of time"
+        return dict.fromkeys(("profiles", "identities", "dead_letters"), NO_LIMIT)
     before = iso_of(time.time_ns() // 1_000_000 - hours * HOUR_MS)
     with Elasticsearch(**elasticsearch_login(settings), request_timeout=600) as client:
-        client.indices.refresh(index="profiles")
-        query = {"query": {"range": {"updated_at": {"lt": before}}}, "_source": False}
-        silent = scan(client, index="profiles", query=query)  # delete_by_query is a module that not every node has
-        deletes = ({"_op_type": "delete", "_index": "profiles", "_id": found["_id"]} for found in silent)
-        gone, _ = bulk(client, deletes, stats_only=True, raise_on_error=False)
-    return f"{hours} h, {gone} deleted"
+        client.indices.refresh(index=["profiles", "identities"])
+        silent, profiles = _delete(client, _found(client, "profiles", {"range": {"updated_at": {"lt": before}}}))
+        _, identities = _delete(client, _other_ids(client, silent))
+    letters = Letters(Path(settings["dead_letters"])).drop(lambda line: _refused_at(line) < before)
+    return {"profiles": f"{hours} h, {profiles}", "identities": identities, "dead_letters": f"{letters} deleted"}
+
+
+def _found(client: Elasticsearch, index: str, query: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    # delete_by_query is a module that not every node has
+    return scan(client, index=index, query={"query": query, "_source": False, "seq_no_primary_term": True})
+
+
+def _other_ids(client: Elasticsearch, users: list[str]) -> Iterator[dict[str, Any]]:
+    for at in range(0, len(users), AT_ONCE):
+        yield from _found(client, "identities", {"terms": {"user_id": users[at : at + AT_ONCE]}})
+
+
+def _delete(client: Elasticsearch, hits: Iterable[dict[str, Any]]) -> tuple[list[str], str]:
+    """The ids that are gone, and the outcome in words. What was written since it was found stays."""
+    deletes = (
+        {
+            "_op_type": "delete",
+            "_index": hit["_index"],
+            "_id": hit["_id"],
+            "if_seq_no": hit["_seq_no"],
+            "if_primary_term": hit["_primary_term"],
+        }
+        for hit in hits
+    )
+    gone, failed = [], Counter[int]()
+    for _, answer in streaming_bulk(client, deletes, raise_on_error=False):
+        outcome = answer["delete"]
+        if outcome["status"] in DELETED:
+            gone.append(outcome["_id"])
+        elif outcome["status"] != SEEN_AGAIN:
+            failed[outcome["status"]] += 1
+    told = [f"{count} refused with status {status}: run it again" for status, count in sorted(failed.items())]
+    return gone, ", ".join([f"{len(gone)} deleted", *told])
+
+
+def _refused_at(line: bytes) -> str:
+    """When a dead letter was written; one that does not say so counts as old."""
+    letter = readable(line)
+    return str(letter.get("refused_at", "")) if isinstance(letter, dict) else ""
