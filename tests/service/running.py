@@ -28,6 +28,9 @@ WRITE, READ, ADMIN = (f"{role}-{secrets.token_hex(8)}" for role in ("write", "re
 GROUP = "usher-service-tests"
 """No job of another test commits under this name."""
 
+IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 Version/17.5 Mobile Safari/604.1"
+GERMANY, USA = "91.10.20.30", "8.8.8.8"
+
 
 class Service(NamedTuple):
     """A running service; `write`, `read` and `admin` are clients that hold its keys."""
@@ -122,3 +125,10 @@ def logins(stack: Stack) -> tuple[dict[str, Any], dict[str, Any]]:
 def people(stack: Stack, folder: Path, pseudonyms: Pseudonyms | None = None) -> People:
     """With dead letters of their own, and a job that never ran."""
     return People(*logins(stack), pseudonyms or Pseudonyms([]), {"group_id": GROUP, "dead_letters": str(folder)})
+
+
+def ask(service: Service, slot: str, context: dict[str, Any], **headers: str) -> dict[str, Any]:
+    """What a slot shows."""
+    answer = service.read.post(f"/ofrep/v1/evaluate/flags/{slot}", json={"context": context}, headers=headers)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
