@@ -1,5 +1,6 @@
 """Does it work?  One page of figures over all profiles, asked of Elasticsearch when the page is opened."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,15 @@ from usher.features import ONBOARDING_STEPS, SLOTS
 from usher.service import documents
 from usher.service.elastic import Elastic, ElasticError
 from usher.service.problems import Problem
+from usher.service.recently import DAYS, SCANNED, Recently, recently
 from usher.service.requests import Door
 
 CONTENT_SECURITY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 CONTENTS = 12
-"""Contents shown for each slot, those with the most users."""
+"""Contents listed for each slot, those with the most users."""
+LISTED = 30
+"""Contents listed with their clicks, those shown most often."""
+PEOPLE: dict[str, Any] = {"bool": {"must_not": {"term": {"is_bot": True}}}}
 _SUMS: dict[str, Any] = {name: {"sum": {"field": name}} for name in ("content_shown", "content_clicked")}
 
 _templates = Environment(
@@ -31,23 +36,24 @@ def routes(door: Door, elastic: Elastic) -> APIRouter:
         door.admit(request, "admin")
         try:
             answer = await elastic.ask("POST", "profiles/_search", question())
+            lately = await recently(elastic, PEOPLE, time.time_ns() // 1_000_000)
         except ElasticError as error:
             raise Problem(503, f"The profiles were not reached ({error}).", headers={"Retry-After": "30"}) from error
-        page = _templates.get_template("dashboard.html").render(figures(answer["aggregations"]))
+        page = _templates.get_template("dashboard.html").render(
+            figures(answer["aggregations"]) | lately_figures(lately)
+        )
         return Response(page, media_type="text/html", headers={"Content-Security-Policy": CONTENT_SECURITY})
 
     return router
 
 
 def question() -> dict[str, Any]:
-    """All figures in one search, no person in the answer; bots are left out."""
-    people = {"query": {"bool": {"must_not": {"term": {"is_bot": True}}}}, "size": 0, "track_total_hits": True}
+    """All figures of all time in one search, no person in the answer; bots are left out."""
+    people = {"query": PEOPLE, "size": 0, "track_total_hits": True}
     steps = {
         f"steps_{n}": {"filter": {"range": {"steps_completed": {"gte": n}}}} for n in range(len(ONBOARDING_STEPS) + 1)
     }
-    slots = {
-        slot: {"terms": {"field": f"decisions.{slot}.content", "size": CONTENTS}, "aggs": _SUMS} for slot in SLOTS[:3]
-    }
+    slots = {slot: {"terms": {"field": f"decisions.{slot}.content", "size": CONTENTS}} for slot in SLOTS[:3]}
     return people | {
         "aggs": steps
         | slots
@@ -93,7 +99,19 @@ def _content(bucket: dict[str, Any], users: int) -> dict[str, Any]:
         "content": bucket["key"],
         "users": bucket["doc_count"],
         "share": _share(bucket["doc_count"], users),
-        "clicked": _share(bucket["content_clicked"]["value"], bucket["content_shown"]["value"]),
+    }
+
+
+def lately_figures(lately: Recently) -> dict[str, Any]:
+    """What was counted user by user, as the page shows it; `all`: nobody was left out."""
+    return {
+        "days": DAYS,
+        "read": lately.users,
+        "all": lately.users < SCANNED,
+        "contents": lately.contents()[:LISTED],
+        "feedback": lately.feedback,
+        "completed": len(lately.hours_to_complete),
+        "hours": lately.median_hours(),
     }
 
 
