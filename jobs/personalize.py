@@ -14,20 +14,23 @@ import string
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from pyflink.common import Configuration
 from pyflink.datastream import StreamExecutionEnvironment
+from pyflink.java_gateway import get_gateway
 from pyflink.table import StreamTableEnvironment
 
 from jobs.operators import name_operators
 from udfs.personalize import personalize
 from usher.access import AccessError, check_access, elasticsearch_options, kafka_options
-from usher.cluster import FlinkRest
+from usher.cluster import FlinkRest, RestError
 from usher.settings import ROOT, SettingsError, load
 
 SQL = ROOT / "sql"
+ONLY = {"profiles": ("profiles", "profiles_gone")}
+"""What `--only` may name, and the tables that belong to it: who has left must not stay in a fresh index."""
 JAVA_FUNCTIONS = {
     "clock_time": "usher.events.ClockTime",
     "parse_events": "usher.events.ParseEvents",
@@ -120,7 +123,7 @@ def startup(start_at: str) -> str:
 def build(
     settings: dict[str, Any], bounded: bool = False, local: bool = True, only: str | None = None
 ) -> StreamExecutionEnvironment:
-    """The job, ready to `execute()`; `only` leaves out every output but the table of that name."""
+    """The job, ready to `execute()`; `only` (one of ONLY) leaves out every output but its tables."""
     stream_env = StreamExecutionEnvironment.get_execution_environment(configuration(settings, local))
     table_env = StreamTableEnvironment.create(stream_env)
     for name, java_class in JAVA_FUNCTIONS.items():
@@ -129,7 +132,7 @@ def build(
     inserts = table_env.create_statement_set()
     for statement in statements(settings, bounded):
         if statement.startswith("INSERT"):
-            if only and not statement.startswith(f"INSERT INTO {only} "):
+            if only and statement.split()[2] not in ONLY[only]:
                 continue
             inserts.add_insert_sql(statement.rstrip(";"))
         else:
@@ -142,23 +145,51 @@ def build(
 
 def main() -> None:
     """What `flink run` calls: a fault that can be known before the start ends in a sentence."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bounded", action="store_true", help="stop at the end of the topic")
-    parser.add_argument("--only", help="the one table to write to, as profiles")
+    parser.add_argument("--only", choices=ONLY, help="write nothing else")
     arguments = parser.parse_args()
     try:
         settings = load(cluster=True)
         check_access(settings)
-    except (SettingsError, AccessError) as error:
-        raise SystemExit(str(error)) from None
-    stream_env = build(settings, arguments.bounded, local=False, only=arguments.only)
-    if settings["replaces"]:
-        # stopped only now, when its successor is planned: nothing is processed for seconds instead of half a minute
-        savepoint = FlinkRest(settings["flink"]).stop(settings["replaces"], settings["savepoint_dir"])
-        recovery = Configuration()
-        recovery.set_string("execution.state-recovery.path", savepoint)
-        stream_env.configure(recovery)
+        stream_env = build(settings, arguments.bounded, local=False, only=arguments.only)
+        if settings["replaces"]:
+            replace(settings, stream_env)
+    except (SettingsError, AccessError, RestError) as error:
+        refuse(str(error))
     stream_env.execute("personalize")
+
+
+class Parser(argparse.ArgumentParser):
+    """One whose complaints reach whoever typed `flink run`."""
+
+    def error(self, message: str) -> NoReturn:
+        refuse(f"jobs/personalize.py: {message}.")
+
+
+def replace(settings: dict[str, Any], stream_env: StreamExecutionEnvironment) -> None:
+    """Stop the running job with a savepoint and let its successor go on from there.
+
+    Only now, when that is planned: nothing is processed for seconds instead of half a minute.
+    """
+    savepoint = FlinkRest(settings["flink"]).stop(settings["replaces"], settings["savepoint_dir"])
+    print(f"Savepoint completed. Path: {savepoint}", flush=True)  # as `flink stop` says it; needed if the start fails
+    recovery = Configuration()
+    recovery.set_string("execution.state-recovery.path", savepoint)
+    stream_env.configure(recovery)
+
+
+def refuse(sentence: str) -> NoReturn:
+    """End with the sentence: of this exception `flink run` shows the text alone, of any other a trace."""
+    if "PYFLINK_GATEWAY_PORT" not in os.environ:
+        raise SystemExit(sentence)
+    flink = get_gateway().jvm.org.apache.flink
+    refused = flink.client.program.ProgramParametrizationException(sentence)
+    # PyFlink hands on only what was caused by this one (PythonEnvUtils.setPythonException)
+    application, failed = flink.client.deployment.application, flink.api.common.JobStatus.FAILED
+    refused.initCause(application.UnsuccessfulExecutionException(None, failed, sentence, None))
+    flink.client.python.PythonEnvUtils.setPythonException(refused)
+    raise SystemExit(1)
 
 
 if __name__ == "__main__":

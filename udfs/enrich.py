@@ -7,13 +7,10 @@ from pyflink.table.udf import FunctionContext
 from usher.enrich import Enricher
 from usher.settings import ROOT
 
-FIELDS = (
-    [
-        DataTypes.FIELD(name, DataTypes.STRING())
-        for name in ("country", "continent", "region", "city", "device_type", "os", "browser")
-    ]
-    + [DataTypes.FIELD("is_bot", DataTypes.BOOLEAN())]
-)
+FIELDS = [
+    DataTypes.FIELD(name, DataTypes.STRING())
+    for name in ("country", "continent", "region", "city", "device_type", "os", "browser")
+] + [DataTypes.FIELD("is_bot", DataTypes.BOOLEAN())]
 
 
 class Enrich:

@@ -33,6 +33,8 @@ class FlinkRest:
 
     def stop(self, job_id: str, savepoint_dir: str, patience_s: float = 120) -> str:
         """Stop the job with a savepoint; returns where that is."""
+        if job_id not in [job["jid"] for job in self.jobs() if job["state"] == "RUNNING"]:
+            raise RestError(f"Flink at {self.address} runs no job {job_id}: `flink list -r` shows which it runs.")
         body = json.dumps({"targetDirectory": savepoint_dir, "drain": False}).encode()
         request = urllib.request.Request(
             f"{self.address}/jobs/{job_id}/stop", data=body, headers={"Content-Type": "application/json"}
@@ -41,17 +43,17 @@ class FlinkRest:
             with self._direct.open(request, timeout=TIMEOUT_S) as answer:
                 trigger = json.load(answer)["request-id"]
         except (OSError, ValueError, KeyError) as error:
-            raise RestError(
-                f"Flink at {self.address} does not stop job {job_id} ({error}): `flink list -r` shows which jobs run."
-            ) from error
+            raise RestError(f"Flink at {self.address} does not stop job {job_id}: {error}.") from error
         deadline = time.monotonic() + patience_s
         while (state := self.get(f"/jobs/{job_id}/savepoints/{trigger}"))["status"]["id"] != "COMPLETED":
             if time.monotonic() > deadline:
                 raise RestError(f"After {patience_s} s job {job_id} has no savepoint; it goes on running.")
             time.sleep(0.05)
         if "location" not in state["operation"]:
-            reason = state["operation"]["failure-cause"]["class"]
-            raise RestError(f"Job {job_id} could not be stopped with a savepoint ({reason}); it goes on running.")
+            reason = _deepest(state["operation"]["failure-cause"])
+            raise RestError(
+                f"Job {job_id} could not be stopped with a savepoint ({reason}): see whether it still runs."
+            )
         return str(state["operation"]["location"])
 
     def jobs(self) -> list[dict[str, Any]]:
@@ -88,3 +90,9 @@ class FlinkRest:
                 for metric in self.get(f"{path}/{subtask}/metrics?{query}"):
                     if math.isfinite(value := float(metric["value"])):  # an empty histogram's is NaN
                         yield metric["id"], value
+
+
+def _deepest(cause: dict[str, str]) -> str:
+    """What a Java exception, as Flink tells of it, has at the bottom."""
+    causes = [line for line in cause.get("stack-trace", "").splitlines() if line.startswith("Caused by: ")]
+    return (causes or [cause["class"]])[-1].removeprefix("Caused by: ")
