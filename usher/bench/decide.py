@@ -32,6 +32,9 @@ from usher.stack.topics import create_topics
 KEYS = {"USHER_WRITE_KEY": "bench-write", "USHER_READ_KEY": "bench-read"}
 ASKED = 5000
 """Distinct requests, each of another user."""
+NEWCOMERS = 0.1
+"""Of those who ask, the share without a profile: for them Elasticsearch is asked twice, the second time by their id of
+before."""
 BATCH = 100
 USER_AGENT = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0 Safari/537.36"
@@ -61,6 +64,8 @@ def decide(profiles: int, per_second: int, seconds: float) -> dict[str, Any]:
             result["collector"]["events_s"] = round(result["collector"]["per_second"] * BATCH)
             result["worker_mib"] = max(_worker_mib(pid))
     decision, bare_get = result["decision"]["open"], result["bare_get"]["open"]
+    result["newcomers"] = NEWCOMERS
+    result["degraded"] = sum(result["decision"][loop]["degraded"] for loop in ("open", "closed"))
     result["p50_over_bare_get"] = round(decision["p50_ms"] / bare_get["p50_ms"], 2)
     result["p99_over_bare_get"] = round(decision["p99_ms"] / bare_get["p99_ms"], 2)
     result["p50_over_empty"] = round(decision["p50_ms"] / result["empty"]["open"]["p50_ms"], 2)
@@ -74,10 +79,14 @@ def _decisions(profiles: int) -> list[bytes]:
     headers = {"X-API-Key": KEYS["USHER_READ_KEY"], "Content-Type": "application/json"}
     rng = random.Random(1)
     bodies = [
-        {"context": {"targetingKey": f"user-{rng.randrange(profiles)}", "ip": "91.10.20.30", "userAgent": USER_AGENT}}
-        for _ in range(ASKED)
+        {"context": {"targetingKey": _user(rng, number, profiles), "ip": "91.10.20.30", "userAgent": USER_AGENT}}
+        for number in range(ASKED)
     ]
     return [request("POST", "/ofrep/v1/evaluate/flags", json.dumps(body).encode(), headers) for body in bodies]
+
+
+def _user(rng: random.Random, number: int, profiles: int) -> str:
+    return f"newcomer-{number}" if rng.random() < NEWCOMERS else f"user-{rng.randrange(profiles)}"
 
 
 def _gets(profiles: int) -> list[bytes]:

@@ -33,7 +33,7 @@ def request(method: str, path: str, body: bytes = b"", headers: dict[str, str] |
 
 
 class Connection:
-    """One kept connection; `await ask(request)` is the status."""
+    """One kept connection; `await ask(request)` is status and body."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
@@ -42,46 +42,64 @@ class Connection:
     async def open(cls, target: Target) -> "Connection":
         return cls(*await asyncio.open_connection(target.host, target.port))
 
-    async def ask(self, raw: Raw) -> int:
+    async def ask(self, raw: Raw) -> tuple[int, bytes]:
         self._writer.write(raw)
         head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
         _, _, after = head.partition(b"content-length:")
-        await self._reader.readexactly(int(after.split(b"\r\n", 1)[0]))
-        return int(head[9:12])
+        body = await self._reader.readexactly(int(after.split(b"\r\n", 1)[0]))
+        return int(head[9:12]), body
 
     def close(self) -> None:
         self._writer.close()
+
+
+class Tally:
+    """What came back: how long each answer took, and how many were not as they should be."""
+
+    def __init__(self) -> None:
+        self.taken: list[float] = []
+        self.failed = self.degraded = 0
+
+    def add(self, seconds: float, status: int, body: bytes) -> None:
+        """An answer; a decision that was made without the profile says `"degraded":true`."""
+        self.taken.append(seconds)
+        self.failed += status != 200
+        self.degraded += b'"degraded":true' in body
+
+    def said(self) -> dict[str, Any]:
+        """Latency in milliseconds, and the counts."""
+        p50, p95, p99 = (round(float(ms), 2) for ms in np.percentile(np.array(self.taken) * 1000, [50, 95, 99]))
+        counts = {"requests": len(self.taken), "failed": self.failed, "degraded": self.degraded}
+        return counts | {"p50_ms": p50, "p95_ms": p95, "p99_ms": p99}
 
 
 async def closed(target: Target, clients: int, seconds: float) -> dict[str, Any]:
     """Requests a second, and latency in milliseconds."""
     turn = iter(range(sys.maxsize))
     end = time.perf_counter() + seconds
-    taken: list[float] = []
-    statuses: list[int] = []
+    tally = Tally()
 
     async def client() -> None:
         connection = await Connection.open(target)
         while (began := time.perf_counter()) < end:
-            statuses.append(await connection.ask(target.requests[next(turn) % len(target.requests)]))
-            taken.append(time.perf_counter() - began)
+            answer = await connection.ask(target.requests[next(turn) % len(target.requests)])
+            tally.add(time.perf_counter() - began, *answer)
         connection.close()
 
     began = time.perf_counter()
     await asyncio.gather(*(client() for _ in range(clients)))
-    return {"per_second": round(len(taken) / (time.perf_counter() - began), 1), **_latency(taken, statuses)}
+    return {"per_second": round(len(tally.taken) / (time.perf_counter() - began), 1), **tally.said()}
 
 
 async def open_loop(target: Target, per_second: float, seconds: float) -> dict[str, Any]:
     """Latency in milliseconds at a steady rate, from the moment at which each request was due."""
     free = [await Connection.open(target) for _ in range(32)]
-    taken: list[float] = []
-    statuses: list[int] = []
+    tally = Tally()
 
     async def one(number: int, due: float) -> None:
         connection = free.pop() if free else await Connection.open(target)
-        statuses.append(await connection.ask(target.requests[number % len(target.requests)]))
-        taken.append(time.perf_counter() - due)
+        answer = await connection.ask(target.requests[number % len(target.requests)])
+        tally.add(time.perf_counter() - due, *answer)
         free.append(connection)
 
     began = time.perf_counter() + 0.1
@@ -92,24 +110,25 @@ async def open_loop(target: Target, per_second: float, seconds: float) -> dict[s
             group.create_task(one(number, due))
     for connection in free:
         connection.close()
-    return {"per_second": per_second, **_latency(taken, statuses)}
-
-
-def _latency(taken: list[float], statuses: list[int]) -> dict[str, Any]:
-    p50, p95, p99 = (round(float(ms), 2) for ms in np.percentile(np.array(taken) * 1000, [50, 95, 99]))
-    wrong = sum(status != 200 for status in statuses)
-    return {"requests": len(taken), "p50_ms": p50, "p95_ms": p95, "p99_ms": p99, "failed": wrong}
+    return {"per_second": per_second, **tally.said()}
 
 
 def run(target: Target, loop: str, amount: float, seconds: float) -> dict[str, Any]:
-    """`closed` with so many clients or `open` at so many a second, in a second process."""
+    """`closed` with so many clients or `open` at so many a second, in a second process.
+
+    Figures of a server that refuses are none: an answer that is not 200 is a RuntimeError.
+    """
     order = {"host": target.host, "port": target.port, "loop": loop, "amount": amount, "seconds": seconds}
     order["requests"] = [raw.decode("latin-1") for raw in target.requests]
     command = [sys.executable, "-m", "usher.bench.http"]
     done = subprocess.run(command, input=json.dumps(order), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"The load generator failed:\n{done.stderr[-2000:]}")
-    return dict(json.loads(done.stdout))
+    found = dict(json.loads(done.stdout))
+    if found["failed"]:
+        what = target.requests[0].split(b"\r\n", 1)[0].decode("latin-1")
+        raise RuntimeError(f"{found['failed']} of {found['requests']} requests like {what!r} were not answered by 200.")
+    return found
 
 
 def _main(order: dict[str, Any]) -> dict[str, Any]:
