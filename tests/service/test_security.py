@@ -1,10 +1,7 @@
 """Who may do what, what the answers and the log give away, and that the API is as its document says."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -176,25 +173,3 @@ def test_keys_that_cannot_be_used(tmp_path: Path) -> None:
         file.write_text(text)
         with pytest.raises(KeysError, match="keys.json"):
             Keys.load(file, {"USHER_WRITE_KEY": "w"})
-
-
-# --- the document and the service agree
-
-PATHS = {WRITE: "^/v1/(track|identify|page|screen|alias|group|batch|import|tag)", READ: "^/(ofrep|openapi|health)"}
-EXCLUDED = {WRITE: ["--exclude-checks", "negative_data_rejection"], READ: []}
-"""Of a batch in which one message is bad the others are taken: 200, with the bad one named. Bad single messages are
-`test_each_fault_names_its_field`'s."""
-
-
-@pytest.mark.parametrize("key", [WRITE, READ], ids=["write", "read"])
-def test_schemathesis_finds_nothing(service: Service, tmp_path: Path, key: str) -> None:
-    """Its own command line, with every check but the one said above."""
-    document = tmp_path / "openapi.json"
-    document.write_text(service.read.get("/openapi.json").text)
-    command = [str(Path(sys.executable).with_name("st")), "run", str(document), "--url", service.url, "--seed", "1"]
-    command += ["-n", "30", "-H", f"Authorization: Bearer {key}"]
-    command += ["--include-path-regex", PATHS[key], "--phases", "examples,coverage,fuzzing", *EXCLUDED[key]]
-    environment = os.environ | {"SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": str(Path(__file__).parent)}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-    assert int(re.findall(r"(\d+) generated", done.stdout)[-1]) > 100

@@ -92,7 +92,11 @@ async def _problem(_: Request, problem: Exception) -> Response:
     return problem.response()
 
 
-async def _http(_: Request, error: Exception) -> Response:
-    """No such path, or another method than it has."""
+async def _http(request: Request, error: Exception) -> Response:
+    """No such path, or another method than it has: then `Allow` names those of all routes there, not of the first."""
     assert isinstance(error, HTTPException)
-    return Problem(error.status_code, f"{error.detail}.", headers=error.headers).response()
+    headers = error.headers
+    if error.status_code == 405 and (route := request.scope.get("route")) is not None:
+        there = request.app.openapi()["paths"].get(route.path.replace(":path}", "}"))
+        headers = {"Allow": ", ".join(method.upper() for method in there)} if there else headers
+    return Problem(error.status_code, f"{error.detail}.", headers=headers).response()

@@ -171,7 +171,7 @@ def pixel() -> Schema:
             "in": "query",
             "required": True,
             "description": "A message as JSON in base64; it may hold the write key as `writeKey`.",
-            "schema": {"type": "string", "pattern": "^[A-Za-z0-9+/_=-]+$"},
+            "schema": {"type": "string", "format": "base64-message"},
         },
     ]
     return route

@@ -168,7 +168,7 @@ def is_erased(left: Mapping[str, int]) -> bool:
 
 def documents(client: Elasticsearch, names: Iterable[str]) -> list[Hit]:
     """The person's documents in the indices in use and in those that a switch left behind."""
-    wanted = list(names)
+    wanted = [name for name in names if name]
     indices = [pattern for alias in INDICES for pattern in (alias, f"{alias}-*")]
     client.indices.refresh(index=indices, ignore_unavailable=True)
     query = {"bool": {"should": [{"ids": {"values": wanted}}, {"terms": {"user_id": wanted}}]}}
