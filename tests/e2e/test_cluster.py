@@ -1,7 +1,7 @@
 """docs/cluster.md and docs/runbook.md, typed into a real standalone Flink with one JobManager and two TaskManagers.
 
 One long story, because each start of a cluster costs half a minute: submit on one subtask, stop with a savepoint, go on
-with changed rules, an output column more and two subtasks, requeue, replay, replace the job, roll back to the former
+with changed rules, an output column more and two subtasks, requeue, replay, roll back to the former
 rules, stop again, go on in application mode. Every counter is compared with plain Python's at the end.
 """
 

@@ -13,7 +13,7 @@ from udfs.metrics import Metrics
 from usher.cluster import FlinkRest, RestError, job_status
 
 ADMIT, PYTHON, SINK = "admit_events.usher.", "personalize.usher.", "profiles__Writer.usher."
-SUBTASKS = {
+SUBTASKS: dict[str, Any] = {
     "admitted": [
         {f"{ADMIT}accepted": "40", f"{ADMIT}late": "1", f"{ADMIT}code.unknown_type.quarantined": "2"},
         {f"{ADMIT}accepted": "2", f"{ADMIT}late": "0", f"{ADMIT}code.unknown_type.quarantined": "1"},
@@ -34,6 +34,10 @@ def answer(address: str) -> Any:
     path, query = urlsplit(address).path, parse_qs(urlsplit(address).query)
     if path == "/jobs/overview":
         return {"jobs": [{"jid": "j1", "name": "personalize", "state": "RUNNING", "start-time": 1}]}
+    if path == "/jobs/j1/stop":
+        return {"request-id": "r1"}
+    if path == "/jobs/j1/savepoints/r1":
+        return {"status": {"id": "COMPLETED"}, "operation": SUBTASKS["stopping"]}
     if path == "/jobs/j1":
         return {"vertices": [{"id": name, "parallelism": len(found)} for name, found in SUBTASKS.items()]}
     if path.endswith("/subtasks/metrics"):
@@ -53,6 +57,8 @@ def flink() -> Iterator[str]:
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        do_POST = do_GET
 
         def log_message(self, format: str, *arguments: Any) -> None:
             """A test's output is no access log."""
@@ -86,8 +92,18 @@ def test_what_is_not_flink(flink: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(globals(), "answer", lambda address: {"tagline": "You Know, for Search"})
     with pytest.raises(RestError, match="is not Flink: check USHER_FLINK"):
         FlinkRest(flink).jobs()
-    with pytest.raises(RestError, match="does not stop job j2"):
+
+
+def test_a_job_that_cannot_be_stopped(flink: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RestError, match="runs no job j2: `flink list -r` shows which"):
         FlinkRest(flink).stop("j2", "file:///savepoints")
+    trace = (
+        "java.util.concurrent.CompletionException: no\n\tat a.b(C.java:1)\nCaused by: java.io.IOException: disk full"
+    )
+    failed = {"failure-cause": {"class": "java.util.concurrent.CompletionException", "stack-trace": trace}}
+    monkeypatch.setitem(SUBTASKS, "stopping", failed)
+    with pytest.raises(RestError, match=r"with a savepoint \(java.io.IOException: disk full\)"):
+        FlinkRest(flink).stop("j1", "file:///savepoints")
 
 
 class Group:
