@@ -33,11 +33,7 @@ TEXTS = (
     *PATHS,
     *MAY_BE_EMPTY,
 )
-KINDS: dict[str, type] = {
-    **dict.fromkeys(TEXTS, str),
-    **dict.fromkeys(WHOLE_NUMBERS, int),
-    **dict.fromkeys(NUMBERS, float),
-}
+KINDS: dict[str, type] = dict.fromkeys(TEXTS, str) | dict.fromkeys(WHOLE_NUMBERS, int) | dict.fromkeys(NUMBERS, float)
 """Every setting by name; `conf/usher.yaml` has their defaults and says what they are."""
 MAY_BE_ZERO = (
     *("out_of_orderness_s", "clock_grace_s", "catch_up_s"),
