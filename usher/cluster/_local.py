@@ -1,8 +1,10 @@
 """A real standalone Flink on this machine: a JobManager and TaskManagers from the Flink that PyFlink's wheel holds."""
 
+import contextlib
 import importlib.util
 import os
 import shutil
+import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -75,6 +77,8 @@ class LocalCluster:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         for pid, started in reversed(self._started):
             _process.stop(pid, started, PATIENCE_S)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)  # a TaskManager's Python workers may outlive it
         self._started.clear()
 
     def log(self, name: str = "jobmanager") -> str:
