@@ -93,7 +93,8 @@ def statements(settings: dict[str, Any], bounded: bool) -> list[str]:
 
     `bounded` stops at the end of the topic, and lets events alone carry time: for reprocessing history.
     """
-    values = settings | {
+    quoted = {name: value.replace("'", "''") if isinstance(value, str) else value for name, value in settings.items()}
+    values = quoted | {
         "tile_ms": settings["tile_s"] * 1000,
         "catch_up_ms": int(settings["catch_up_s"] * 1000),
         "state_ttl_ms": int(settings["state_ttl_h"] * 3_600_000),

@@ -123,7 +123,7 @@ def _what_is_promoted_serves(stack: _Stack) -> None:
 
 def _serves(stack: _Stack, version: str) -> bool:
     stack.send("ada")
-    time.sleep(1)
+    time.sleep(1)  # the pace of the visits: whoever calls this asks again until it holds
     return (stack.profile("ada") or {}).get("model_version") == version
 
 

@@ -99,7 +99,7 @@ def test_a_model_is_swapped_under_a_running_job_and_its_log_is_what_batch_says(
         switched = time.monotonic()
         while time.monotonic() < switched + SWAP_S:
             visits.send()
-            time.sleep(0.5)
+            time.sleep(0.5)  # the pace of the visits, not a wait for the job
         visits.send()
         until(lambda: profile(fresh, "u-0")["events_total"] == visits.number, 60, f"an answer by {version}", running)
         assert profile(fresh, "u-0")["model_version"] == version

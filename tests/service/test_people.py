@@ -205,20 +205,23 @@ def refusing(status: int) -> Iterator[str]:
 
 def test_an_erasure_that_fails_is_said_by_its_kind_and_the_next_is_done(caplog: pytest.LogCaptureFixture) -> None:
     done: list[set[str]] = []
+    begun, asked = threading.Event(), threading.Event()
 
     class Fails:
         def erase_logs(self, names: tuple[str, ...]) -> None:
             done.append(set(names))
+            begun.set()
+            assert asked.wait(10)
             if len(done) == 1:
-                time.sleep(0.2)
                 raise ValueError("ada")
 
     async def ask() -> None:
         erasures = Erasures(Fails())  # type: ignore[arg-type]
         erasures.add(("ada",))
-        await asyncio.sleep(0.1)
+        assert await asyncio.to_thread(begun.wait, 10)
         erasures.add(("eve",))
         erasures.add(("bob", "eve"))
+        asked.set()
         await erasures.finish()
 
     asyncio.run(ask())
