@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from kafka import KafkaProducer
-from kafka.admin import KafkaAdminClient
 from running import serving
 from typer.testing import CliRunner
 from waiting import until
@@ -29,17 +28,6 @@ from usher.stack.topics import TOPICS, create_topics
 NOBODY: Login = {"bootstrap_servers": ["127.0.0.1:1"]}
 CONF = Path(__file__).parents[2] / "conf"
 SWITCH_S = 5.0
-
-
-@pytest.fixture
-def kafka(stack: Stack) -> Iterator[Login]:
-    """The servers' Kafka, where nothing was published yet."""
-    admin = KafkaAdminClient(bootstrap_servers=stack.kafka)
-    if "rules" in admin.list_topics():
-        admin.delete_topics(["rules"])
-        until(lambda: "rules" not in admin.list_topics(), 30, "the topic to be gone")
-    yield {"bootstrap_servers": [stack.kafka]}
-    admin.close()
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from usher.rules.conditions import EVERYONE, All, Leaf, Not
 from usher.rules.conditions import Any as AnyOf
 from usher.rules.model import Cap, Group, Holdout
 from usher.rules.publish import publish
+from usher.rules.topic import Login
 from usher.rules.why import reasons, unread
 from usher.stack import Stack
 from usher.stack.indices import create_indices
@@ -137,7 +138,9 @@ def test_a_good_user_has_no_warnings() -> None:
     assert unread({**good, "consent": {"ads": True}, "recent": {"Feature Used|reports": {"2d": 1}}}) == []
 
 
-def test_the_stored_user_by_the_published_rules(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_stored_user_by_the_published_rules(
+    stack: Stack, kafka: Login, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     create_indices(stack.elasticsearch)
     stored = {"user_id": "why-ann", "updated_at": "2026-03-01T12:00:00Z", "continent": "EU", "country": "DE"}
     with Elasticsearch(stack.elasticsearch) as client:
@@ -148,7 +151,7 @@ def test_the_stored_user_by_the_published_rules(stack: Stack, tmp_path: Path, mo
     ):
         (tmp_path / part).mkdir()
         (tmp_path / part / "all.yaml").write_text(text)
-    publish({"bootstrap_servers": [stack.kafka]}, tmp_path)
+    publish(kafka, tmp_path)
     monkeypatch.setenv("USHER_KAFKA", stack.kafka)
     monkeypatch.setenv("USHER_ELASTICSEARCH", stack.elasticsearch)
     run = CliRunner().invoke

@@ -11,6 +11,7 @@ import pytest
 from browsing import ANALYTICS, CHROMIUM
 from elasticsearch import Elasticsearch
 from playwright.sync_api import Page, sync_playwright
+from published import unpublish
 from running import GROUP, Service, Topic, profile, serving
 from waiting import until
 
@@ -21,7 +22,8 @@ from usher.stack.topics import create_topics
 
 @pytest.fixture(scope="session")
 def ready(stack: Stack) -> Stack:
-    """The stack with topics and indices."""
+    """The stack with topics and indices, and the rules of the directory in force."""
+    unpublish(stack.kafka)
     create_topics(stack.kafka)
     create_indices(stack.elasticsearch)
     return stack
