@@ -171,7 +171,7 @@ class Parser(argparse.ArgumentParser):
 def replace(settings: dict[str, Any], stream_env: StreamExecutionEnvironment) -> None:
     """Stop the running job with a savepoint and let its successor go on from there.
 
-    Only now, when that is planned: nothing is processed for seconds instead of half a minute.
+    Only now, when that is planned: nothing is processed while it starts, but all is while it is unpacked and planned.
     """
     savepoint = FlinkRest(settings["flink"]).stop(settings["replaces"], settings["savepoint_dir"])
     print(f"Savepoint completed. Path: {savepoint}", flush=True)  # as `flink stop` says it; needed if the start fails

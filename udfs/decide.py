@@ -1,8 +1,8 @@
 """What each slot shows a user and why, by the rules in force, a batch at a time."""
 
+from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
 from pyflink.table import DataTypes
 from pyflink.table.udf import FunctionContext
 
@@ -24,7 +24,7 @@ DECIDE_COLUMNS = (
     "engagement_score",
     *PRODUCT_FEATURES,
 )
-"""What `Decide` is called with, in order: first the moment, last the probabilities."""
+"""What `Decide` is asked with: first the moment, last the probabilities."""
 
 FIELDS = [
     DataTypes.FIELD(f"{slot}_{part}", DataTypes.STRING())
@@ -49,19 +49,20 @@ class Decide:
     def close(self) -> None:
         self._rules.close()
 
-    def eval(self, *series: pd.Series) -> pd.DataFrame:
-        columns = {name: column.to_numpy() for name, column in zip(DECIDE_COLUMNS, series, strict=True)}
+    def __call__(self, known: Mapping[str, Any]) -> dict[str, Any]:
+        columns = {name: known[name] for name in DECIDE_COLUMNS}
         for name in PRODUCT_FEATURES:
             columns[f"feature_counts.{name}"] = columns.pop(f"used_{name}")
             columns[f"preferences.{name}"] = columns.pop(name)
         bundle = self._rules.bundle
         decided = bundle.decide(columns, columns.pop("at"))
-        frame = {}
+        rows = len(columns["user_id"])
+        answer: dict[str, Any] = {}
         for slot in SLOTS[:3]:
-            found = decided.get(slot) or Decided.nothing(len(series[0]))
-            frame[f"{slot}_content"] = found.content_id
-            frame[f"{slot}_rule"] = found.rule_id
-            frame[f"{slot}_reason"] = found.reason
-        frame["steps"] = step_order(columns, bundle.held(columns["user_id"]))
-        frame["rules_version"] = [bundle.version] * len(series[0])
-        return pd.DataFrame(frame)
+            found = decided.get(slot) or Decided.nothing(rows)
+            answer[f"{slot}_content"] = found.content_id
+            answer[f"{slot}_rule"] = found.rule_id
+            answer[f"{slot}_reason"] = found.reason
+        answer["steps"] = step_order(columns, bundle.held(columns["user_id"]))
+        answer["rules_version"] = [bundle.version] * rows
+        return answer

@@ -1,6 +1,8 @@
 """Where a user is and what they hold: ip and user agent, a column at a time."""
 
-import pandas as pd
+from collections.abc import Mapping
+from typing import Any
+
 from pyflink.table import DataTypes
 from pyflink.table.udf import FunctionContext
 
@@ -22,5 +24,5 @@ class Enrich:
     def open(self, function_context: FunctionContext) -> None:
         self._enricher = Enricher(ROOT / self._geo_database)
 
-    def eval(self, ip: pd.Series, user_agent: pd.Series) -> pd.DataFrame:
-        return pd.DataFrame(self._enricher(ip.tolist(), user_agent.tolist()))
+    def __call__(self, columns: Mapping[str, Any]) -> dict[str, list[Any]]:
+        return self._enricher(columns["ip"], columns["user_agent"])

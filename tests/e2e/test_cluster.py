@@ -1,7 +1,7 @@
 """docs/cluster.md and docs/runbook.md, typed into a real standalone Flink with one JobManager and two TaskManagers.
 
 One long story, because each start of a cluster costs half a minute: submit on one subtask, stop with a savepoint, go on
-with changed rules, an output column more and two subtasks, requeue, replay, roll back to the former
+with changed rules, an output column more and two subtasks, requeue, replay, replace the job, roll back to the former
 rules, stop again, go on in application mode. Every counter is compared with plain Python's at the end.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 from harness import USERS, Sender, Visits, expected, found, place, profile, profiles
-from typed import Shell, block
+from typed import Shell, block, is_sentence
 from waiting import until
 
 from usher.cluster import LocalCluster
@@ -179,6 +179,14 @@ def test_submit_upgrade_rescale_and_application_mode(fresh: Stack, tmp_path: Pat
         shell.run("usher index switch profiles-v2")
         status = json.loads(shell.run(block("runbook.md", "status")))["job"]
 
+        unknown = {"USHER_REPLACES": "0" * 32, "USHER_SAVEPOINT_DIR": own["SAVEPOINTS"], "SAVEPOINT": ""}
+        told = shell.refused(block("cluster.md", "submit"), **unknown)
+        assert f"runs no job {'0' * 32}" in told and is_sentence(told)
+        shell.run(block("runbook.md", "replace"))
+        assert str(tmp_path / "savepoints") in shell.variables["SAVEPOINT"]
+        assert [job["state"] for job in cluster.rest.jobs() if job["jid"] == shell.variables["JOB"]] == ["FINISHED"]
+        visits.send(range(10, 11))
+        until(lambda: visits.shown(fresh), 120, "the profiles of the job that replaced the other")
         shell.run(block("runbook.md", "stop"))
 
         shell.variables |= before

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+import pandas as pd
 import pytest
 
+from udfs.personalize import column
 from udfs.predict import FIELDS, Predict
 from usher.columns import PREDICT_COLUMNS
 from usher.features import MODEL_INPUTS, PRODUCT_FEATURES
@@ -85,7 +87,7 @@ def test_the_function_in_the_stream_says_the_same_rounded(registry: Registry, pr
     rows.loc[::7, "device_type"], rows.loc[::5, "continent"] = None, "Atlantis"
     udf = Predict(str(registry.directory))
     udf.open(None)
-    found = udf.eval(*(rows[name] for name in PREDICT_COLUMNS))
+    found = pd.DataFrame(udf({name: column(rows[name]) for name in PREDICT_COLUMNS}))
     said = predictor.predict(
         np.array([[*model_row(row, row["device_type"], row["continent"]).values()] for row in rows.to_dict("records")])
     )

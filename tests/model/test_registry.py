@@ -123,14 +123,15 @@ def test_a_challenger_that_fails_does_not_cost_the_champions_answers(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    from udfs.personalize import column
     from udfs.predict import Predict
 
     registry.shadow(other.version, "trial")
     udf = Predict(str(registry.directory))
     udf.open(None)  # type: ignore[arg-type]
     rows = simulate_log(20, seed=4, days=1).head(5)
-    columns = [rows[name] for name in PREDICT_COLUMNS]
-    whole = udf.eval(*columns)
+    columns = {name: column(rows[name]) for name in PREDICT_COLUMNS}
+    whole = pd.DataFrame(udf(columns))
     assert all(json.loads(said)["model_version"] == other.version for said in whole["challenger"])
     right = Predictor.predict
 
@@ -143,7 +144,7 @@ def test_a_challenger_that_fails_does_not_cost_the_champions_answers(
 
     monkeypatch.setattr(Predictor, "predict", wrong)
     for _ in range(3):
-        alone = udf.eval(*columns)
+        alone = pd.DataFrame(udf(columns))
         pd.testing.assert_frame_equal(alone.drop(columns="challenger"), whole.drop(columns="challenger"))
         assert alone["challenger"].isna().all()
     assert caplog.text.count(f"the challenger {other.version} fails") == 1

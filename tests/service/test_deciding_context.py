@@ -10,6 +10,7 @@ import pytest
 from running import profile
 
 from udfs.decide import DECIDE_COLUMNS, Decide
+from udfs.personalize import column
 from udfs.predict import Predict
 from usher.columns import PREDICT_COLUMNS, used
 from usher.features import ONBOARDING_STEPS, PRODUCT_FEATURES
@@ -109,8 +110,8 @@ def test_the_stream_orders_the_steps_as_the_service_does(settings: dict[str, Any
     rows["at"] = pd.Timestamp.now("UTC").tz_localize(None)
     predict, decide = Predict(settings["model_dir"]), Decide(settings["rules_dir"], {})
     predict.open(None), decide.open(None)  # type: ignore[arg-type]
-    rows = rows.drop(columns="engagement_score").join(predict.eval(*(rows[name] for name in PREDICT_COLUMNS)))
-    streamed = decide.eval(*(rows[name] for name in DECIDE_COLUMNS))["steps"]
+    known = {name: column(rows[name]) for name in rows}
+    streamed = decide(known | predict(known))["steps"]
     asked = [decider.decide(one["user_id"], one, {}, time.time()).slots["step_order"].value["steps"] for one in people]
-    assert streamed.tolist() == asked
+    assert streamed == asked
     assert {name for name, steps in zip(NAMES, asked, strict=True) if steps == [*ONBOARDING_STEPS]} == HELD

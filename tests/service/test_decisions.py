@@ -143,6 +143,7 @@ def test_service_and_stream_decide_alike() -> None:
     import pandas as pd
 
     from udfs.decide import DECIDE_COLUMNS, Decide
+    from udfs.personalize import column
     from udfs.predict import Predict
     from usher.columns import PREDICT_COLUMNS, used
     from usher.features import PRODUCT_FEATURES
@@ -169,9 +170,8 @@ def test_service_and_stream_decide_alike() -> None:
     rows["at"] = pd.Timestamp.now("UTC").tz_localize(None)
     predict, decide = Predict(settings["model_dir"]), Decide(settings["rules_dir"], {})
     predict.open(None), decide.open(None)  # type: ignore[arg-type]
-    predicted = predict.eval(*(rows[name] for name in PREDICT_COLUMNS))
-    rows = rows.drop(columns="engagement_score").join(predicted)
-    streamed = decide.eval(*(rows[name] for name in DECIDE_COLUMNS))
+    known = {name: column(rows[name]) for name in rows}
+    streamed = decide(known | predict(known))
 
     decider = Decider(settings | {"kafka": "127.0.0.1:9"})  # nothing was published
     for n, one in enumerate(profiles):

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from rich.progress import track
 
+from udfs.personalize import column
 from udfs.predict import Predict
 from usher.columns import PREDICT_COLUMNS, model_matrix
 from usher.model import Dataset, Registry, config, label
@@ -52,12 +53,12 @@ def _kind(
         udf.open(None)
         found = {}
         for batch, calls in BATCHES.items():
-            series = [_series(rows[name].iloc[-batch:]) for name in PREDICT_COLUMNS]
-            matrix = model_matrix({name: s.to_numpy() for name, s in zip(PREDICT_COLUMNS, series, strict=True)})
+            series = {name: _series(rows[name].iloc[-batch:]) for name in PREDICT_COLUMNS}
+            matrix = model_matrix(series)
             contestants: dict[str, Callable[[], Any]] = {
                 "sklearn": lambda matrix=matrix: told(heads, matrix),  # type: ignore[misc]
                 "onnx": lambda matrix=matrix: session.run([*OUTPUTS], {INPUT: matrix}),  # type: ignore[misc]
-                "udf": lambda series=series: udf.eval(*series),  # type: ignore[misc]
+                "udf": lambda series=series: udf({name: column(values) for name, values in series.items()}),  # type: ignore[misc]
             }
             found[str(batch)] = _ratios(_seconds(contestants, calls, rounds, f"{kind}, batch {batch}"), batch)
     return found

@@ -56,7 +56,7 @@ class Predictor:
         preferences, engagement, interests = self._session.run(
             [*OUTPUTS], {INPUT: np.ascontiguousarray(matrix, np.float32)}
         )
-        return Prediction(preferences, np.clip(engagement[:, 0], 0, 100), interests)
+        return Prediction(preferences, engagement[:, 0].clip(0, 100), interests)
 
     def _ends_problem(self, widths: dict[str, int]) -> str | None:
         ends = {end.name: _width(end) for end in (*self._session.get_inputs(), *self._session.get_outputs())}
