@@ -55,7 +55,7 @@ class Personalize(ScalarFunction):
             answer |= found
         for slot in SLOTS[:3]:
             self._metrics.decided(answer[f"{slot}_rule"])
-        return pd.DataFrame(answer)
+        return pd.DataFrame(answer, copy=False)  # nobody needs its blocks in one piece
 
 
 def column(values: pd.Series) -> Any:

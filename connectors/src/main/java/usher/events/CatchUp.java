@@ -9,6 +9,7 @@ package usher.events;
 final class CatchUp {
     private static final long LEAST = 1_000L;
     private static final int SHARE = 4;
+    private static final int STEPS = 8;
 
     private CatchUp() {}
 
@@ -19,9 +20,18 @@ final class CatchUp {
             return now;
         }
         if (user.planned <= now) {
-            user.planned = now + wait;
+            user.planned = shared(now + wait, wait);
         }
         return user.planned;
+    }
+
+    /**
+     * That moment, or up to an eighth of the wait later, when others are spoken of too: in ones and twos they would go into
+     * Python by the dozen, whose batches end after {@code bundle_ms} (docs/speed.md).
+     */
+    static long shared(long moment, long wait) {
+        long step = Long.highestOneBit(Math.max(1, wait / STEPS)); // the same for all that wait about as long
+        return Math.floorDiv(moment + step - 1, step) * step;
     }
 
     /** How long (ms of window time) a row waits for others. */
