@@ -82,7 +82,7 @@ class _Stack:
 
     def profile(self, user: str) -> dict[str, Any] | None:
         """None while there is none, and while Elasticsearch still starts."""
-        answer = self.client.options(ignore_status=404, max_retries=0)
+        answer = self.client.options(ignore_status=(404, 503), max_retries=0)  # 503: its shard is not up yet
         if not answer.ping():
             return None
         found = answer.get(index="profiles", id=user)
