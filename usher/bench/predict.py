@@ -1,4 +1,6 @@
-"""`usher bench predict`: ONNX Runtime and the whole UDF against scikit-learn's own predict, in one run.
+"""`usher bench predict`: ONNX Runtime and the UDF's predict step against scikit-learn's own predict, in one run.
+
+The DataFrame that `personalize` makes of all three steps' answers is not in it.
 
 Each kind of model is trained on the same history and answers all three questions: preferences, engagement, interests.
 The contestants take turns, so that a busy machine slows all alike; the median of the rounds counts.
