@@ -161,7 +161,7 @@ def _await(port: int, process: "subprocess.Popen[bytes]") -> None:
         try:
             asked = urllib.request.Request(f"http://127.0.0.1:{port}/v1/batch", body, headers)
             if urllib.request.urlopen(asked, timeout=5).status == 200:
-                time.sleep(5)  # the other workers
+                time.sleep(5)  # for the other workers, of whose being ready nothing tells
                 return
         except OSError:
             time.sleep(0.2)

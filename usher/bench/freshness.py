@@ -44,7 +44,7 @@ def _steady(producer: KafkaProducer, probe: FreshnessProbe, per_second: int, war
     ):
         ahead = due / 1000 - time.time()
         if ahead > 0.001:
-            time.sleep(ahead)
+            time.sleep(ahead)  # until this event is due
         now = time.time()
         producer.send("events", key=key, value=value, timestamp_ms=int(now * 1000))
         totals[key] = totals.get(key, 0) + 1
@@ -69,4 +69,4 @@ def _await(probe: FreshnessProbe) -> None:
     while probe.pending:
         if time.monotonic() > deadline:
             raise StackError(f"{probe.pending} events show in no profile after 60 s.")
-        time.sleep(0.02)
+        time.sleep(0.02)  # the probe looks on in a thread of its own

@@ -64,7 +64,7 @@ def _await_profiles(elasticsearch: str, users: int) -> None:
             progress.update(task, completed=written)
             if time.monotonic() > deadline:
                 raise StackError(f"Only {written} of {users} profiles are there after {CATCH_UP_S} s.")
-            time.sleep(0.5)
+            time.sleep(0.5)  # between two looks
 
 
 class Resident:

@@ -41,14 +41,14 @@ def upgrade(per_second: int) -> dict[str, Any]:
             variables = _variables(stack, cluster, home)
             _submit(variables)
             watch.await_output()
-            time.sleep(WARM_UP_S)
+            time.sleep(WARM_UP_S)  # what is measured at rest is a stretch of time
             at_rest = watch.longest_gap(time.monotonic() - WARM_UP_S / 2)
             began = time.monotonic()
             old = cluster.rest.jobs()[-1]["jid"]
             _submit(variables | {"USHER_REPLACES": old, "USHER_SAVEPOINT_DIR": (home / "savepoints").as_uri()})
             watch.await_output()
             took = time.monotonic() - began
-            time.sleep(WARM_UP_S / 2)
+            time.sleep(WARM_UP_S / 2)  # a gap that ends after the first output would count as well
             return {
                 "per_second": per_second,
                 "at_rest_s": round(at_rest, 2),
