@@ -13,15 +13,6 @@ from usher.stack.indices import INDICES, create_indices
 from usher.stack.topics import create_topics
 
 VERDICTS = ("accepted", "duplicate", "late", "quarantined")
-JVM_OPTIONS = (
-    "-XX:+UseParallelGC",  # a seventh less CPU per event than G1 (docs/speed.md)
-    # ten times HotSpot's own: the thorough compiler shall see what the job calls for every event, and not Flink's
-    # planner, which is in this JVM too and kept it from the job for minutes
-    "-XX:Tier4InvocationThreshold=50000",
-    "-XX:Tier4MinInvocationThreshold=6000",
-    "-XX:Tier4CompileThreshold=150000",
-    "-XX:Tier4BackEdgeThreshold=400000",
-)
 
 
 def prepare(settings: dict[str, Any]) -> None:
@@ -65,8 +56,11 @@ def cause(exception: Any) -> str:
 
 
 def jvm_args(settings: dict[str, Any]) -> str:
-    """What PyFlink's launcher of the JVM reads in JVM_ARGS: left alone, the heap takes a quarter of the machine."""
-    return " ".join([f"-Xmx{settings['minicluster_heap_mb']}m", *JVM_OPTIONS])
+    """What PyFlink's launcher of the JVM reads in JVM_ARGS: left alone, the heap takes a quarter of the machine.
+
+    The parallel collector took a seventh less CPU per event than G1 (docs/speed.md).
+    """
+    return f"-Xmx{settings['minicluster_heap_mb']}m -XX:+UseParallelGC"
 
 
 def counts(settings: dict[str, Any]) -> dict[str, int]:

@@ -3,11 +3,11 @@ package usher.events;
 /**
  * How often a profile is spoken of while the job is behind: reading history, or a backlog after a stop. Each feature row
  * costs a prediction, decisions, and writes to Elasticsearch and Kafka, of which only the newest is ever looked up. So a
- * row waits for others of its user, by half of how far behind the clock it is: at a lag of 8 s the profile is 12 s old
- * instead of 8, and a job that keeps up writes every tile.
+ * row waits for others of its user, by half of how far behind the clock it is: at a lag of 60 s the profile is 90 s old
+ * instead of 60. A job that keeps up, or is behind by a few seconds only, writes every tile.
  */
 final class CatchUp {
-    private static final long LEAST = 2_000L;
+    private static final long LEAST = 10_000L;
     private static final int SHARE = 2;
     private static final int STEPS = 8;
 
