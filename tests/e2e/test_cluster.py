@@ -26,6 +26,7 @@ from usher.run import counts
 from usher.settings import ROOT, load
 from usher.stack import Stack
 
+START_S = 300  # a job with workers of its own was seen to need 145 s on a slow machine
 BAD = b'{"messageId": "bad", "type": "purchase", "userId": "user-0"}'
 RULE = """
 rules:
@@ -149,7 +150,7 @@ def test_submit_upgrade_rescale_and_application_mode(fresh: Stack, tmp_path: Pat
         shell.run(block("cluster.md", "submit"))
         visits.send(range(4))
         sender.send(time.time_ns() // 1_000_000, BAD, b"user-0")
-        until(lambda: visits.shown(fresh), 120, "the profiles of the first job")
+        until(lambda: visits.shown(fresh), START_S, "the profiles of the first job")
         until(lambda: counts(settings)["quarantined"] == 1, 30, "the quarantined record")
         leavers.come_and_go()
         until(lambda: all(scraped(cluster).get(full(name)) for name in COUNTED), 30, "metrics of what was done")
@@ -163,7 +164,7 @@ def test_submit_upgrade_rescale_and_application_mode(fresh: Stack, tmp_path: Pat
         assert "profiles.per_session" in shell.run(block("runbook.md", "upgrade"))
         shell.run(block("cluster.md", "submit"))
         visits.send(range(8, 10))
-        until(lambda: visits.shown(fresh), 120, "the profiles of the upgraded job")
+        until(lambda: visits.shown(fresh), START_S, "the profiles of the upgraded job")
         upgraded_documents = profiles(fresh)
         job = cluster.rest.get(f"/jobs/{cluster.rest.jobs()[-1]['jid']}")
         assert {vertex["parallelism"] for vertex in job["vertices"]} == {2}
@@ -186,13 +187,13 @@ def test_submit_upgrade_rescale_and_application_mode(fresh: Stack, tmp_path: Pat
         assert str(tmp_path / "savepoints") in shell.variables["SAVEPOINT"]
         assert [job["state"] for job in cluster.rest.jobs() if job["jid"] == shell.variables["JOB"]] == ["FINISHED"]
         visits.send(range(10, 11))
-        until(lambda: visits.shown(fresh), 120, "the profiles of the job that replaced the other")
+        until(lambda: visits.shown(fresh), START_S, "the profiles of the job that replaced the other")
         shell.run(block("runbook.md", "stop"))
 
         shell.variables |= before
         shell.run(block("cluster.md", "submit"))
         visits.send(range(11, 12))
-        until(lambda: visits.shown(fresh), 120, "the profiles of the job that was rolled back")
+        until(lambda: visits.shown(fresh), START_S, "the profiles of the job that was rolled back")
         rolled_back = profiles(fresh)
         shell.run(block("runbook.md", "stop"))
         savepoint = shell.variables["SAVEPOINT"]
@@ -215,7 +216,7 @@ def test_submit_upgrade_rescale_and_application_mode(fresh: Stack, tmp_path: Pat
     variables = own | {"DIST": str(tmp_path / "dist"), "SAVEPOINT": savepoint, "USHER_PARALLELISM": "2"}
     with LocalCluster(tmp_path / "application", application=block("cluster.md", "application"), variables=variables):
         visits.send(range(13, 15))
-        until(lambda: visits.shown(fresh), 120, "the profiles in application mode")
+        until(lambda: visits.shown(fresh), START_S, "the profiles in application mode")
         total = sum(map(len, visits.sent.values())) + leavers.records
         until(lambda: counts(settings)["accepted"] >= total, 30, "the counts")
     sender.close()
