@@ -19,7 +19,7 @@ from rich.progress import track
 
 from udfs.personalize import column
 from udfs.predict import Predict
-from usher.columns import PREDICT_COLUMNS, model_matrix
+from usher.columns import COUNTED, PREDICT_COLUMNS, model_matrix
 from usher.model import Dataset, Registry, config, label
 from usher.model._bundle import INPUT, MODEL, OUTPUTS, Contract
 from usher.model._export import told
@@ -55,12 +55,17 @@ def _kind(
         udf.open(None)
         found = {}
         for batch, calls in BATCHES.items():
-            series = {name: _series(rows[name].iloc[-batch:]) for name in PREDICT_COLUMNS}
-            matrix = model_matrix(series)
+            newest = rows.iloc[-batch:]
+            counts = {name: _series(newest[name]) for name in COUNTED}
+            # of `enrich`, which `personalize` calls before
+            enriched = {name: newest[name].tolist() for name in PREDICT_COLUMNS if name not in COUNTED}
+            matrix = model_matrix(counts | enriched)
             contestants: dict[str, Callable[[], Any]] = {
                 "sklearn": lambda matrix=matrix: told(heads, matrix),  # type: ignore[misc]
                 "onnx": lambda matrix=matrix: session.run([*OUTPUTS], {INPUT: matrix}),  # type: ignore[misc]
-                "udf": lambda series=series: udf({name: column(values) for name, values in series.items()}),  # type: ignore[misc]
+                "udf": lambda counts=counts, enriched=enriched: udf(  # type: ignore[misc]
+                    {name: column(values) for name, values in counts.items()} | enriched
+                ),
             }
             found[str(batch)] = _ratios(_seconds(contestants, calls, rounds, f"{kind}, batch {batch}"), batch)
     return found
@@ -68,7 +73,7 @@ def _kind(
 
 def _series(column: pd.Series) -> pd.Series:
     """As Flink hands it over."""
-    return column.reset_index(drop=True).astype(object if column.dtype == object else np.int64)
+    return column.reset_index(drop=True).astype(np.int64)
 
 
 def _seconds(contestants: dict[str, Callable[[], Any]], calls: int, rounds: int, what: str) -> dict[str, float]:
