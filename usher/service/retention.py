@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -54,27 +55,37 @@ def _people(settings: dict[str, Any]) -> dict[str, str]:
     hours = settings["retain_profiles_h"]
     if not hours:
         return dict.fromkeys(("profiles", "identities", "dead_letters"), NO_LIMIT)
-    before = iso_of(time.time_ns() // 1_000_000 - hours * HOUR_MS)
+    before_ms = time.time_ns() // 1_000_000 - hours * HOUR_MS
+    before = iso_of(before_ms)
     with Elasticsearch(**elasticsearch_login(settings), request_timeout=600) as client:
         client.indices.refresh(index=["profiles", "identities"])
-        silent, profiles = _delete(client, _found(client, "profiles", {"range": {"updated_at": {"lt": before}}}))
-        _, identities = _delete(client, _other_ids(client, silent))
+        profiles = _delete(client, _silent(client, before))
+        identities = _delete(client, _left_behind(client, before_ms))
     letters = Letters(Path(settings["dead_letters"])).drop(lambda line: _refused_at(line) < before)
     return {"profiles": f"{hours} h, {profiles}", "identities": identities, "dead_letters": f"{letters} deleted"}
 
 
-def _found(client: Elasticsearch, index: str, query: dict[str, Any]) -> Iterable[dict[str, Any]]:
-    # delete_by_query is a module that not every node has
-    return scan(client, index=index, query={"query": query, "_source": False, "seq_no_primary_term": True})
+# delete_by_query is a module that not every node has, so what is to be deleted is looked up
+def _silent(client: Elasticsearch, before: str) -> Iterable[dict[str, Any]]:
+    query = {"range": {"updated_at": {"lt": before}}}
+    return scan(client, index="profiles", query={"query": query, "_source": False, "seq_no_primary_term": True})
 
 
-def _other_ids(client: Elasticsearch, users: list[str]) -> Iterator[dict[str, Any]]:
-    for at in range(0, len(users), AT_ONCE):
-        yield from _found(client, "identities", {"terms": {"user_id": users[at : at + AT_ONCE]}})
+def _left_behind(client: Elasticsearch, before_ms: int) -> Iterator[dict[str, Any]]:
+    """Other ids of users without a profile: it was deleted just now, or by a run that could not end.
+
+    A document's version is the window time at which it was written; the profile of a newer one may be on its way.
+    """
+    wanted = {"version": True, "seq_no_primary_term": True, "_source": ["user_id"]}
+    old = (hit for hit in scan(client, index="identities", query=wanted) if hit["_version"] < before_ms)
+    while hits := list(islice(old, AT_ONCE)):
+        owners = sorted({hit["_source"]["user_id"] for hit in hits})
+        known = {doc["_id"] for doc in client.mget(index="profiles", ids=owners, source=False)["docs"] if doc["found"]}
+        yield from (hit for hit in hits if hit["_source"]["user_id"] not in known)
 
 
-def _delete(client: Elasticsearch, hits: Iterable[dict[str, Any]]) -> tuple[list[str], str]:
-    """The ids that are gone, and the outcome in words. What was written since it was found stays."""
+def _delete(client: Elasticsearch, hits: Iterable[dict[str, Any]]) -> str:
+    """The outcome in words. What was written since it was found stays."""
     deletes = (
         {
             "_op_type": "delete",
@@ -85,15 +96,15 @@ def _delete(client: Elasticsearch, hits: Iterable[dict[str, Any]]) -> tuple[list
         }
         for hit in hits
     )
-    gone, failed = [], Counter[int]()
+    gone, failed = 0, Counter[int]()
     for _, answer in streaming_bulk(client, deletes, raise_on_error=False):
         outcome = answer["delete"]
         if outcome["status"] in DELETED:
-            gone.append(outcome["_id"])
+            gone += 1
         elif outcome["status"] != SEEN_AGAIN:
             failed[outcome["status"]] += 1
     told = [f"{count} refused with status {status}: run it again" for status, count in sorted(failed.items())]
-    return gone, ", ".join([f"{len(gone)} deleted", *told])
+    return ", ".join([f"{gone} deleted", *told])
 
 
 def _refused_at(line: bytes) -> str:
