@@ -15,5 +15,5 @@ def until(found: Callable[[], Any], seconds: float, what: str, job: Any = None) 
             raise AssertionError(f"The job ended while waiting for {what}.\n{job.tail()}")
         if time.monotonic() >= deadline:
             raise AssertionError(f"After {seconds} s still waiting for {what}." + (f"\n{job.tail()}" if job else ""))
-        time.sleep(EVERY_S)
+        time.sleep(EVERY_S)  # between two looks
     return answer

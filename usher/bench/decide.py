@@ -157,15 +157,18 @@ def _await(port: int, process: "subprocess.Popen[bytes]") -> None:
     """Until a batch is taken: then the workers are up and have found Kafka."""
     body, deadline = json.dumps({"batch": []}).encode(), time.monotonic() + 60
     headers = {"X-API-Key": KEYS["USHER_WRITE_KEY"]}
+    last: OSError | None = None
     while time.monotonic() < deadline and process.poll() is None:
         try:
             asked = urllib.request.Request(f"http://127.0.0.1:{port}/v1/batch", body, headers)
             if urllib.request.urlopen(asked, timeout=5).status == 200:
                 time.sleep(5)  # for the other workers, of whose being ready nothing tells
                 return
-        except OSError:
-            time.sleep(0.2)
-    raise RuntimeError("The service did not start within 60 s.")
+        except OSError as error:
+            last = error
+            time.sleep(0.2)  # between two looks
+    why = "did not take a batch within 60 s" if process.poll() is None else f"ended with {process.returncode}"
+    raise RuntimeError(f"The service {why}; the last answer: {last!r}.")
 
 
 def _worker_mib(pid: int) -> list[float]:
