@@ -96,6 +96,7 @@ def statements(settings: dict[str, Any], bounded: bool) -> list[str]:
     quoted = {name: value.replace("'", "''") if isinstance(value, str) else value for name, value in settings.items()}
     values = quoted | {
         "tile_ms": settings["tile_s"] * 1000,
+        "allowed_lateness_ms": int(settings["allowed_lateness_s"] * 1000),
         "catch_up_ms": int(settings["catch_up_s"] * 1000),
         "state_ttl_ms": int(settings["state_ttl_h"] * 3_600_000),
         "bounded_mode": "latest-offset" if bounded else "unbounded",

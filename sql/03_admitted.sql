@@ -1,4 +1,5 @@
--- Which records count?  Each has one verdict: accepted, duplicate, late or quarantined.
+-- Which records count?  Each has one verdict: accepted, duplicate, late or quarantined. One that comes a little after its
+-- window was closed counts in the window of now.
 CREATE TEMPORARY VIEW admitted AS
 SELECT *
-FROM admit_events(TABLE parsed PARTITION BY bucket, ${tile_ms}, DESCRIPTOR(record_time));
+FROM admit_events(TABLE parsed PARTITION BY bucket, ${tile_ms}, CAST(${allowed_lateness_ms} AS BIGINT), DESCRIPTOR(record_time));

@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 FILE = ROOT / "conf" / "usher.yaml"
 PATHS = ("geo_database", "model_dir", "rules_dir", "connectors_jar", "dead_letters", "service_keys")
 WHOLE_NUMBERS = (
-    *("tile_s", "clock_grace_s", "idle_timeout_s", "catch_up_s", "parallelism", "max_parallelism"),
+    *("tile_s", "allowed_lateness_s", "clock_grace_s", "idle_timeout_s", "catch_up_s"),
+    *("parallelism", "max_parallelism"),
     *("checkpoint_interval_s", "minicluster_heap_mb", "restart_attempts", "state_ttl_h", "bundle_size", "bundle_ms"),
     *("service_workers", "decision_budget_ms", "ack_timeout_s", "buffer_mib", "rate_events_s", "rate_requests_s"),
     *("retain_events_h", "retain_rejected_h", "retain_decisions_h", "retain_profiles_h"),
@@ -36,7 +37,7 @@ TEXTS = (
 KINDS: dict[str, type] = dict.fromkeys(TEXTS, str) | dict.fromkeys(WHOLE_NUMBERS, int) | dict.fromkeys(NUMBERS, float)
 """Every setting by name; `conf/usher.yaml` has their defaults and says what they are."""
 MAY_BE_ZERO = (
-    *("out_of_orderness_s", "clock_grace_s", "catch_up_s"),
+    *("out_of_orderness_s", "allowed_lateness_s", "clock_grace_s", "catch_up_s"),
     *("retain_events_h", "retain_rejected_h", "retain_decisions_h", "retain_profiles_h"),
 )
 CHOICES = {

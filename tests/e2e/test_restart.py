@@ -1,5 +1,7 @@
-"""The machine dies and the job goes on from its last checkpoint: nothing is lost, nothing counts twice."""
+"""The job's machine dies, or Kafka's: nothing is lost, nothing counts twice."""
 
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -64,4 +66,36 @@ def test_a_killed_job_goes_on_from_its_checkpoint(fresh: Stack, tmp_path: Path) 
     documents = profiles(fresh)
     assert {user: found(documents[user]) for user in visits.sent} == {
         user: expected(timed, silent=False) for user, timed in visits.sent.items()
+    }
+
+
+def test_what_comes_when_kafka_is_back_counts(fresh: Stack, tmp_path: Path) -> None:
+    """While the broker is away the clock carries time on, and the source finds the broker later than producers do."""
+    settings = load() | {"kafka": fresh.kafka, "elasticsearch": fresh.elasticsearch}
+    sender = Sender(fresh)
+    visits = Visits(sender)
+    with job(fresh, tmp_path) as running:
+        visits.send(range(3))
+        until(lambda: visits.shown(fresh), 120, "the first profiles", running)
+        sender.close()
+        os.kill(fresh.status()["kafka"]["pid"], signal.SIGKILL)
+        fresh.up()
+        assert fresh.kafka == settings["kafka"], "the broker is back where it was"
+        visits.sender = sender = Sender(fresh)
+        visits.send(range(3, 6))
+        # a producer held it back for as long as the broker was away
+        held, sent_at = visit(0, 6), time.time_ns() // 1_000_000 - 30_000
+        visits.sent["user-0"].append((sent_at, held))
+        place(sender.message(held, sent_at))
+        sent = sum(map(len, visits.sent.values()))
+        until(lambda: counts(settings)["accepted"] >= sent, 60, "the counts", running)
+        total = counts(settings)
+        sender.close()
+        documents = profiles(fresh)
+
+    assert total == {
+        "read": sent, "accepted": sent, "duplicate": 0, "late": 0, "quarantined": 0, "profiles": USERS
+    }  # fmt: skip
+    assert {user: documents[user]["events_total"] for user in visits.sent} == {
+        user: len(timed) for user, timed in visits.sent.items()
     }

@@ -26,9 +26,12 @@ class Stages:
     One subtask, and a watermark after each row: so that it is certain when a window closes. No clock ticks.
     """
 
-    def __init__(self, given: list[dict[str, Any]], file: Path, without: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, given: list[dict[str, Any]], file: Path, without: tuple[str, ...] = (), allowed_lateness_s: str = "0"
+    ) -> None:
         self.without = without
-        settings = load({"USHER_PARALLELISM": "1", "USHER_CATCH_UP_S": "0"})
+        told = {"USHER_PARALLELISM": "1", "USHER_CATCH_UP_S": "0", "USHER_ALLOWED_LATENESS_S": allowed_lateness_s}
+        settings = load(told)
         config = configuration(settings)
         config.set_string("pipeline.auto-watermark-interval", "0 ms")
         builder = EnvironmentSettings.new_instance().in_streaming_mode()

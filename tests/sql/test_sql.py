@@ -15,7 +15,8 @@ def test_stage(file: Path, tmp_path: Path) -> None:
     columns = list(case["expect"][0])
     without = ("routes",) if case.get("ids") == "alone" else ()
     expected = sorted((tuple(text(row[column]) for column in columns) for row in case["expect"]), key=repr)
-    assert Stages(case["given"], tmp_path / "given.json", without).collect(columns, case["view"]) == expected
+    stages = Stages(case["given"], tmp_path / "given.json", without, case.get("allowed_lateness_s", "0"))
+    assert stages.collect(columns, case["view"]) == expected
 
 
 def text(value: str) -> str | None:

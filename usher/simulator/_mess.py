@@ -41,7 +41,7 @@ class Mess:
             time, key, value = record_of(message)
             kind = self._rng.choice(("duplicate", "garbage", "no id", "late")) if self._bad() else "clean"
             if kind == "late" and newest is not None:
-                yield "late", (newest - self._rng.randint(300_000, 900_000), key, value)
+                yield "late", (newest - self._rng.randint(400_000, 900_000), key, value)
                 continue
             newest = max(time, newest or time)
             yield "accepted", (time, key, value)
