@@ -23,9 +23,11 @@ class Enricher:
         """Columns by name, in the order of `ENRICHED_COLUMNS`."""
         if len(ip) != len(user_agent):
             raise ValueError(f"enrich() got {len(ip)} addresses but {len(user_agent)} user agents: give one per row.")
-        places, devices = [*map(self.geo.lookup, ip)], [*map(self.devices.parse, user_agent)]
-        rows = [(*place, *device) for place, device in zip(places, devices, strict=True)]
-        return {name: [row[column] for row in rows] for column, name in enumerate(ENRICHED_COLUMNS)}
+        if not len(ip):
+            return {name: [] for name in ENRICHED_COLUMNS}
+        places = zip(*map(self.geo.lookup, ip), strict=True)
+        devices = zip(*map(self.devices.parse, user_agent), strict=True)
+        return {name: [*values] for name, values in zip(ENRICHED_COLUMNS, (*places, *devices), strict=True)}
 
 
 @lru_cache(4)

@@ -155,9 +155,9 @@ class Columns:
         found: Array = np.array(table, dtype=bool)[data]
         return found
 
-    def number(self, field: str) -> list[float]:
+    def number(self, field: str) -> Array:
         """A numeric column with 0 for null."""
-        return [float(value) for value in np.nan_to_num(self._encode(field)[0])]
+        return np.nan_to_num(self._encode(field)[0])
 
     def _encode(self, field: str) -> tuple[Array, list[Anything] | None]:
         if field not in self._encoded:

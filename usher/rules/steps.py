@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from usher.features import ONBOARDING_STEPS
 from usher.rules.columns import Column, Columns
 
@@ -14,6 +16,9 @@ STEP_FEATURES: dict[str, tuple[str, ...]] = {
 """The features that each step leads to; a step is worth the greatest of their probabilities."""
 
 
+_STEPS = np.array(ONBOARDING_STEPS, dtype=object)
+
+
 def step_order(columns: Mapping[str, Column], plain: Column | None = None) -> list[list[str]]:
     """For each row: `create_profile`, then the other steps by what the model expects the user to prefer.
 
@@ -21,19 +26,19 @@ def step_order(columns: Mapping[str, Column], plain: Column | None = None) -> li
     Rows that are `plain` (of held-out users) keep the default order as well.
     """
     rows = len(next(iter(columns.values()))) if columns else 0
-    plain = [False] * rows if plain is None else plain
     batch = Columns(columns, rows)
-    worth = {
-        step: [batch.number(f"preferences.{name}") for name in features] for step, features in STEP_FEATURES.items()
-    }
-    done = columns.get("steps_done", [None] * rows)
-    return [
-        _order({} if plain[row] else {step: max(c[row] for c in found) for step, found in worth.items()}, done[row])
-        for row in range(rows)
-    ]
+    worth = np.full((len(ONBOARDING_STEPS), rows), np.inf)  # a step that leads to no feature comes first
+    for number, step in enumerate(ONBOARDING_STEPS):
+        if step in STEP_FEATURES:
+            worth[number] = np.max([batch.number(f"preferences.{name}") for name in STEP_FEATURES[step]], axis=0)
+    if plain is not None:
+        worth[:, np.asarray(plain, dtype=bool)] = 0
+    ordered: list[list[str]] = _STEPS[np.argsort(-worth, axis=0, kind="stable").T].tolist()
+    if "steps_done" not in columns:
+        return ordered
+    return [_without(done, steps) for done, steps in zip(columns["steps_done"], ordered, strict=True)]
 
 
-def _order(worth: Mapping[str, float], done: object) -> list[str]:
+def _without(done: object, steps: list[str]) -> list[str]:
     past = {str(step) for step in done} if isinstance(done, list | tuple | set) else set()
-    steps = [step for step in ONBOARDING_STEPS if step not in past]
-    return sorted(steps, key=lambda step: -worth.get(step, 2.0))
+    return [step for step in steps if step not in past]
