@@ -32,7 +32,6 @@ SQL = ROOT / "sql"
 ONLY = {"profiles": ("profiles", "profiles_gone")}
 """What `--only` may name, and the tables that belong to it: who has left must not stay in a fresh index."""
 JAVA_FUNCTIONS = {
-    "clock_time": "usher.events.ClockTime",
     "parse_events": "usher.events.ParseEvents",
     "admit_events": "usher.events.AdmitEvents",
     "withdrawals": "usher.events.Withdrawals",
@@ -101,7 +100,7 @@ def statements(settings: dict[str, Any], bounded: bool) -> list[str]:
         "state_ttl_ms": int(settings["state_ttl_h"] * 3_600_000),
         "bounded_mode": "latest-offset" if bounded else "unbounded",
         "idle_timeout": f"{settings['idle_timeout_s']} s" if not bounded else "0 s",
-        "clock_rows": "'number-of-rows' = '1'," if bounded else "",
+        "clock_beats": "'number-of-beats' = '1'," if bounded else "",
         "startup": startup(settings["start_at"]),
         "kafka_access": kafka_options(settings),
         "elasticsearch_access": elasticsearch_options(settings),

@@ -27,12 +27,11 @@ CREATE TABLE events (
 -- reprocessed there is one beat only, and the events carry time alone. It holds still while the job starts: a backlog
 -- that has not been fetched yet is not late.
 CREATE TABLE clock (
-    beat      BIGINT,
-    beat_time AS clock_time(${clock_grace_s}),
+    beat_time TIMESTAMP_LTZ(3),
     WATERMARK FOR beat_time AS beat_time - INTERVAL '${clock_lag_s}' SECOND
 ) WITH (
-    'connector' = 'datagen',
-    'rows-per-second' = '5',
-    ${clock_rows}
-    'fields.beat.kind' = 'random'
+    'connector' = 'clock',
+    ${clock_beats}
+    'beats-per-second' = '5',
+    'grace' = '${clock_grace_s} s'
 );

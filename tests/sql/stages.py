@@ -68,7 +68,7 @@ class Stages:
             FROM given""")
         self.env.execute_sql("""
             CREATE TEMPORARY VIEW clock AS
-            SELECT CAST(0 AS BIGINT) AS beat, record_time AS beat_time FROM given WHERE FALSE""")
+            SELECT record_time AS beat_time FROM given WHERE FALSE""")
 
     def collect(self, columns: list[str], source: str) -> list[tuple[str | None, ...]]:
         """What remains of a view, of an INSERT's SELECT or of a query: sorted, every value as SQL writes it."""
