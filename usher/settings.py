@@ -40,6 +40,8 @@ MAY_BE_ZERO = (
     *("out_of_orderness_s", "allowed_lateness_s", "clock_grace_s", "catch_up_s"),
     *("retain_events_h", "retain_rejected_h", "retain_decisions_h", "retain_profiles_h"),
 )
+LATENESS_MAX_S = 3600
+"""What comes later could be a duplicate that is no longer known."""
 CHOICES = {
     "state_backend": ("hashmap", "rocksdb"),
     "kafka_security": ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
@@ -213,6 +215,11 @@ def _problems(settings: dict[str, Any]) -> list[str]:
         value, zero_allowed = settings[name], name in MAY_BE_ZERO
         if not math.isfinite(value) or value < 0 or (value == 0 and not zero_allowed):
             problems.append(f"{name} = {value} must be {'zero or more' if zero_allowed else 'greater than zero'}.")
+    if settings["allowed_lateness_s"] > LATENESS_MAX_S:
+        problems.append(
+            f"allowed_lateness_s = {settings['allowed_lateness_s']} must be at most {LATENESS_MAX_S}: "
+            "duplicates are known for an hour."
+        )
     if settings["parallelism"] > settings["max_parallelism"]:
         problems.append(
             f"parallelism = {settings['parallelism']} must be at most max_parallelism = {settings['max_parallelism']}, "

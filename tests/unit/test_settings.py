@@ -55,6 +55,12 @@ def test_negative_out_of_orderness() -> None:
     assert len(problems({"USHER_OUT_OF_ORDERNESS_S": "-1"})) == 1
 
 
+def test_lateness_within_the_hour_of_duplicates() -> None:
+    assert load({"USHER_ALLOWED_LATENESS_S": "3600"})["allowed_lateness_s"] == 3600
+    (told,) = problems({"USHER_ALLOWED_LATENESS_S": "3601"})
+    assert told.startswith("allowed_lateness_s = 3601 must be at most 3600")
+
+
 def test_parallelism_within_its_maximum() -> None:
     (told,) = problems({"USHER_PARALLELISM": "300"})
     assert told.startswith("parallelism = 300 must be at most max_parallelism = 128")
