@@ -89,6 +89,7 @@ def test_what_comes_when_kafka_is_back_counts(fresh: Stack, tmp_path: Path) -> N
         place(sender.message(held, sent_at))
         sent = sum(map(len, visits.sent.values()))
         until(lambda: counts(settings)["accepted"] >= sent, 60, "the counts", running)
+        until(lambda: visits.shown(fresh), 60, "the last profiles", running)
         total = counts(settings)
         sender.close()
         documents = profiles(fresh)
