@@ -11,10 +11,10 @@ from running import ADMIN, Service, profile
 
 from usher.model.reference import iso_of
 from usher.rules.recent import HOUR_MS
-from usher.service import recently as module
+from usher.service import scan
 from usher.service.dashboard import figures, lately_figures, question
 from usher.service.elastic import Elastic
-from usher.service.recently import Recently
+from usher.service.recently import Recently, recently
 from usher.stack import Stack
 
 HOUR = time.time_ns() // 1_000_000 // HOUR_MS
@@ -79,13 +79,13 @@ def test_pages_of_profiles(monkeypatch: pytest.MonkeyPatch, ready: Stack, client
     async def read() -> Recently:
         elastic = Elastic([ready.elasticsearch])
         try:
-            return await module.recently(elastic, mine, HOUR * HOUR_MS)
+            return await recently(elastic, mine, HOUR * HOUR_MS)
         finally:
             elastic.close()
 
-    monkeypatch.setattr(module, "PAGE", 3)
+    monkeypatch.setattr(scan, "PAGE", 3)
     assert asyncio.run(read()).users == 10
-    monkeypatch.setattr(module, "SCANNED", 6)
+    monkeypatch.setattr(scan, "SCANNED", 6)
     assert asyncio.run(read()).users == 6
     for one in people():
         client.delete(index="profiles", id=one["user_id"])

@@ -22,6 +22,7 @@ ROUTES = [
     ("POST", "/ofrep/v1/evaluate/flags/next_step", "read"),
     ("GET", "/openapi.json", "read"),
     ("GET", "/dashboard", "admin"),
+    ("GET", "/dashboard/lift", "admin"),
     ("GET", "/v1/users/ada", "admin"),
     ("DELETE", "/v1/users/ada", "admin"),
 ]

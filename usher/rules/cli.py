@@ -1,4 +1,4 @@
-"""`usher rules check | matrix | import | explain | backtest | publish | rollback | log`."""
+"""`usher rules check | matrix | import | explain | backtest | lift | publish | rollback | log`."""
 
 import json
 from dataclasses import asdict
@@ -160,6 +160,19 @@ def backtest(
 
 
 @app.command()
+def lift(directory: Directory = CONF, as_json: AsJson = False) -> None:
+    """Whether the published rules (or those of --dir) help: those who get them beside those held out by chance."""
+    from usher.service.elastic import ElasticError
+    from usher.service.lift import read, text
+
+    try:
+        found = read(_elasticsearch(), _in_force(CONF, as_json) if directory == CONF else _load(directory, as_json))
+    except ElasticError as error:
+        _wrong(f"The profiles were not reached ({error}) Remedy: see that Elasticsearch is up, and ask again.")
+    typer.echo(json.dumps(found) if as_json else text(found))
+
+
+@app.command()
 def publish(
     directory: Directory = CONF, note: Note = "", who: Who = "", as_json: AsJson = False, seconds: Seconds = 60.0
 ) -> None:
@@ -238,17 +251,24 @@ def _in_force(directory: Path, as_json: bool) -> Bundle:
     return published or _load(directory, as_json)
 
 
-def _profile(user_id: str) -> dict[str, Any]:
+def _elasticsearch() -> dict[str, Any]:
+    """What a client needs, once it was seen that Elasticsearch answers."""
     from usher.access import AccessError, check_elasticsearch, elasticsearch_login
     from usher.here import settings_here
-    from usher.profile import read
 
     settings = settings_here()
     try:
         check_elasticsearch(settings)
     except AccessError as error:
         _wrong(str(error))
-    profile = read(settings["elasticsearch"], user_id, **elasticsearch_login(settings))
+    return elasticsearch_login(settings)
+
+
+def _profile(user_id: str) -> dict[str, Any]:
+    from usher.profile import read
+
+    login = _elasticsearch()
+    profile = read(login.pop("hosts"), user_id, **login)
     if profile is None:
         _wrong(f"There is no profile of {user_id}: none of their events was accepted yet. Remedy: give them as JSON.")
     return profile

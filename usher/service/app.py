@@ -69,7 +69,7 @@ def create(settings: dict[str, Any] | None = None) -> FastAPI:
     app.include_router(collector.routes(collector.Collector(door, Reader(pseudonyms, settings["ip_privacy"]), sink)))
     app.include_router(ofrep.routes(evaluator))
     app.include_router(users.routes(door, people, erasures))
-    app.include_router(dashboard.routes(door, elastic))
+    app.include_router(dashboard.routes(door, elastic, lambda: decider.bundle))
     app.include_router(pages.routes(app, door))
     documents.install(app)
     app.add_exception_handler(Problem, _problem)

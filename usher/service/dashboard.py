@@ -1,6 +1,7 @@
 """Does it work?  One page of figures over all profiles, asked of Elasticsearch when the page is opened."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,18 +9,20 @@ from fastapi import APIRouter, Request, Response
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from usher.features import ONBOARDING_STEPS, SLOTS
+from usher.rules import Bundle
 from usher.service import documents
 from usher.service.elastic import Elastic, ElasticError
+from usher.service.lift import lift
 from usher.service.problems import Problem
-from usher.service.recently import DAYS, SCANNED, Recently, recently
+from usher.service.recently import DAYS, Recently, recently
 from usher.service.requests import Door
+from usher.service.scan import PEOPLE, SCANNED
 
 CONTENT_SECURITY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 CONTENTS = 12
 """Contents listed for each slot, those with the most users."""
 LISTED = 30
 """Contents listed with their clicks, those shown most often."""
-PEOPLE: dict[str, Any] = {"bool": {"must_not": {"term": {"is_bot": True}}}}
 _SUMS: dict[str, Any] = {name: {"sum": {"field": name}} for name in ("content_shown", "content_clicked")}
 
 _templates = Environment(
@@ -27,24 +30,43 @@ _templates = Environment(
 )
 
 
-def routes(door: Door, elastic: Elastic) -> APIRouter:
-    """`/dashboard`; a browser asks for the admin key as Basic user."""
+def routes(door: Door, elastic: Elastic, bundle: Callable[[], Bundle]) -> APIRouter:
+    """`/dashboard` and `/dashboard/lift`; a browser asks for the admin key as Basic user. `bundle` is that in force."""
     router = APIRouter(tags=["service"])
+    page = documents.file("admin", "text/html")
 
-    @router.get("/dashboard", openapi_extra=documents.file("admin", "text/html"))
+    @router.get("/dashboard", openapi_extra=page)
     async def dashboard(request: Request) -> Response:
         door.admit(request, "admin")
         try:
             answer = await elastic.ask("POST", "profiles/_search", question())
-            lately = await recently(elastic, PEOPLE, time.time_ns() // 1_000_000)
+            lately = await recently(elastic, PEOPLE, _now_ms())
         except ElasticError as error:
-            raise Problem(503, f"The profiles were not reached ({error}).", headers={"Retry-After": "30"}) from error
-        page = _templates.get_template("dashboard.html").render(
-            figures(answer["aggregations"]) | lately_figures(lately)
-        )
-        return Response(page, media_type="text/html", headers={"Content-Security-Policy": CONTENT_SECURITY})
+            raise _away(error) from error
+        return _page("dashboard.html", figures(answer["aggregations"]) | lately_figures(lately))
+
+    @router.get("/dashboard/lift", openapi_extra=page)
+    async def does_it_help(request: Request) -> Response:
+        door.admit(request, "admin")
+        try:
+            return _page("lift.html", await lift(elastic, bundle(), _now_ms()))
+        except ElasticError as error:
+            raise _away(error) from error
 
     return router
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _page(template: str, facts: dict[str, Any]) -> Response:
+    page = _templates.get_template(template).render(facts)
+    return Response(page, media_type="text/html", headers={"Content-Security-Policy": CONTENT_SECURITY})
+
+
+def _away(error: ElasticError) -> Problem:
+    return Problem(503, f"The profiles were not reached ({error}).", headers={"Retry-After": "30"})
 
 
 def question() -> dict[str, Any]:

@@ -11,7 +11,7 @@ from usher.enrich import Enricher
 from usher.features import PRODUCT_FEATURES, SLOTS
 from usher.model import Predictor, Served
 from usher.profile import as_of
-from usher.rules import DecidedOne, ServedRules
+from usher.rules import Bundle, DecidedOne, ServedRules
 from usher.rules.steps import step_order
 from usher.service.requests import BROWSER
 
@@ -58,6 +58,11 @@ class Decider:
         self._consent_category = settings["consent_category"]
         self._silence_refuses = settings["consent_mode"] == "opt_in"
 
+    @property
+    def bundle(self) -> Bundle:
+        """The rules in force."""
+        return self._rules.bundle
+
     def close(self) -> None:
         """Stop following the published rules."""
         self._rules.close()
@@ -79,7 +84,7 @@ class Decider:
         model = self._models.champion
         preferences, engagement = self._predict(model, user)
         user |= {"preferences": preferences, "engagement_score": engagement}
-        bundle = self._rules.bundle
+        bundle = self.bundle
         decided = bundle.decide_one({} if refused else user, at=round(now * 1000))
         versions = (bundle.version, model.version)
         slots = {}

@@ -5,7 +5,7 @@ in the index, which Elasticsearch cannot add up; so the profiles of those seen l
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from statistics import median
@@ -13,13 +13,18 @@ from typing import Any
 
 from usher.rules.recent import HOUR_MS, parse_recent
 from usher.service.elastic import Elastic
+from usher.service.scan import newest
 
 DAYS = 30
-SCANNED = 20_000
-"""Profiles read at most: 0.4 s of this process's time, in slices, and several seconds of a busy Elasticsearch's."""
-PAGE = 1_000
 SHOWN, CLICKED = "Content Shown", "Content Clicked"
+COMPLETED = "Onboarding Completed|"
+"""As `recent` names it."""
 _FIELDS = ["recent", "first_seen"]
+
+
+def hours_since(first_seen: str, hour: int) -> int:
+    """From a user's first event to that hour of `recent`, at least 0."""
+    return max(0, hour - int(datetime.fromisoformat(first_seen).timestamp() * 1000 // HOUR_MS))
 
 
 @dataclass
@@ -52,9 +57,8 @@ class Recently:
                 self.clicked_users[content] += f"{CLICKED}|{content}" in done
             elif content and event == CLICKED:
                 self.clicked[content] += sum(hours.values())
-        if completed := done.get("Onboarding Completed|"):
-            began = datetime.fromisoformat(profile["first_seen"]).timestamp() * 1000 // HOUR_MS
-            self.hours_to_complete.append(max(0, min(completed) - int(began)))
+        if completed := done.get(COMPLETED):
+            self.hours_to_complete.append(hours_since(profile["first_seen"], min(completed)))
 
     def contents(self) -> list[dict[str, Any]]:
         """By content, those shown most often first."""
@@ -78,18 +82,6 @@ class Recently:
 async def recently(elastic: Elastic, query: Mapping[str, Any], now_ms: int) -> Recently:
     """Over the users that match, those seen last first."""
     found = Recently()
-    async for profile in _seen_last(elastic, query):
+    async for profile in newest(elastic, query, "last_seen", _FIELDS):
         found.add(profile, now_ms)
     return found
-
-
-async def _seen_last(elastic: Elastic, query: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
-    asked: dict[str, Any] = {"query": query, "size": PAGE, "_source": _FIELDS, "track_total_hits": False}
-    asked["sort"] = [{"last_seen": "desc"}, {"user_id": "asc"}]
-    for _ in range(SCANNED // PAGE):
-        hits = (await elastic.ask("POST", "profiles/_search", asked))["hits"]["hits"]
-        for hit in hits:
-            yield hit["_source"]
-        if len(hits) < PAGE:
-            return
-        asked["search_after"] = hits[-1]["sort"]
