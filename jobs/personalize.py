@@ -68,8 +68,10 @@ def configuration(settings: dict[str, Any], local: bool = True) -> Configuration
         "execution.checkpointing.dir": settings["checkpoint_dir"],
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "restart-strategy.type": "exponential-delay",
-        # a fault that ten restarts do not cure is said, not retried for ever
+        # a fault that restarts do not cure is said, not retried for ever; ...
         "restart-strategy.exponential-delay.attempts-before-reset-backoff": str(settings["restart_attempts"]),
+        # ... but one that waits for Kafka or Elasticsearch runs for a minute before it fails, and may do so for hours
+        "restart-strategy.exponential-delay.reset-backoff-threshold": "45 s",
     }
     if settings["restore_from"]:
         options["execution.state-recovery.path"] = settings["restore_from"]

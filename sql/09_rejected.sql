@@ -6,7 +6,7 @@ SELECT
     `value`,
     MAP[
         'error_code',       ENCODE(COALESCE(error_code, verdict), 'UTF-8'),
-        'reason',           ENCODE(COALESCE(reason, 'The record came after its window was closed.'), 'UTF-8'),
+        'reason',           ENCODE(reason, 'UTF-8'),
         'source_partition', ENCODE(CAST(`partition` AS STRING), 'UTF-8'),
         'source_offset',    ENCODE(CAST(`offset` AS STRING), 'UTF-8'),
         'source_timestamp', ENCODE(CAST(CAST(rowtime AS TIMESTAMP_LTZ(3)) AS STRING), 'UTF-8')

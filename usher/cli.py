@@ -37,6 +37,12 @@ def up(as_json: Json = False) -> None:
     create_indices(stack.elasticsearch)
     addresses = {"kafka": stack.kafka, "elasticsearch": stack.elasticsearch}
     _say(addresses, f"Kafka {stack.kafka}, Elasticsearch {stack.elasticsearch}", as_json)
+    for name in stack.fleeting:
+        where = f"{stack.home} is closed to the user `nobody`, as whom root runs it"
+        print(
+            f"The data of {name} end with it: {where}. Set USHER_HOME to a folder open to all to keep them.",
+            file=sys.stderr,
+        )
 
 
 @app.command()

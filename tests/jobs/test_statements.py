@@ -11,5 +11,5 @@ def test_a_quote_mark_in_a_setting_stays_in_its_text() -> None:
     text = "\n".join(statements(settings, bounded=False))
     assert "'properties.group.id' = 'bob''s job'" in text
     assert "'sink.dead-letter.path' = '/tmp/bob''s'" in text
-    assert "parse_events(TABLE events, 'it''s', 'opt_out'" in text
+    assert "TABLE events, 'it''s', 'opt_out'," in text
     assert "bob's" not in text.replace("bob''s", "") and text.count("'") % 2 == 0

@@ -20,6 +20,8 @@ VIEWS = (
 class Stages:
     """The views of `sql/` over `given` rows of `record_time` and `message`, in order; offset = place in the list.
 
+    Their `partition` is 0 if nothing else is said; time goes by all of them.
+
     `without` names views that are to be empty: a branch that has no rows cannot make time lag behind the others.
     A row may have a `control`: the header by which a record is no event but a wish.
 
@@ -93,5 +95,5 @@ def record(row: dict[str, Any], offset: int) -> dict[str, Any]:
     """A message is an object, or text or null as it comes."""
     message = row["message"]
     text = json.dumps(message) if isinstance(message, dict) else message
-    source = {"partition": 0, "offset": offset, "control": row.get("control")}
+    source = {"partition": int(row.get("partition", 0)), "offset": offset, "control": row.get("control")}
     return {"text": text, "record_time": row["record_time"], **source}

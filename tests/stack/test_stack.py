@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 from contextlib import ExitStack
 from pathlib import Path
@@ -58,12 +59,33 @@ def test_taken_ports_are_avoided_and_down_leaves_nothing(tmp_path: Path) -> None
             state = json.loads((stack.home / "stack.json").read_text())
             ports = {int(stack.kafka.split(":")[1]), int(stack.elasticsearch.rsplit(":")[-1])}
             assert not ports & {9092, 9093, 9200}, f"we hold {taken}, others the rest"
+            assert stack.fleeting == (["Elasticsearch"] if os.geteuid() == 0 else []), (
+                "pytest's folders are root's alone"
+            )
     for server in state.values():
         assert _process.started_at(server["pid"]) is None
         assert not server.get("temporary") or not os.path.exists(server["temporary"])
+    assert stack.fleeting == []
     assert not any(server["running"] for server in stack.status().values())
     with pytest.raises(StackError, match="usher up"):
         _ = stack.kafka
+
+
+def test_who_ended_by_itself_is_back_where_it_was(tmp_path: Path) -> None:
+    """Though it had another port than the usual one, which is free again."""
+    stack = Stack(tmp_path)
+    with ExitStack() as held:
+        _hold(9092, held)
+        stack.up()
+    try:
+        address, pid = stack.kafka, stack.status()["kafka"]["pid"]
+        elasticsearch = stack.status()["elasticsearch"]["pid"]
+        os.kill(pid, signal.SIGKILL)
+        stack.up()
+        assert (stack.kafka, stack.status()["elasticsearch"]["pid"]) == (address, elasticsearch)
+        assert stack.status()["kafka"]["pid"] != pid
+    finally:
+        stack.down()
 
 
 def _hold(port: int, held: ExitStack) -> bool:

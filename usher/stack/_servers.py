@@ -34,11 +34,14 @@ class Kafka:
     name, title = "kafka", "Kafka"
     patience_s = 20.0
 
-    def prepare(self, home: Path) -> dict[str, Any]:
-        """Write the configuration and format the log directory; what to run, as a dict for `spawn`."""
+    def prepare(self, home: Path, before: dict[str, Any]) -> dict[str, Any]:
+        """Write the configuration and format the log directory; what to run, as a dict for `spawn`.
+
+        `before` is the state of one that ended by itself: who asks it goes on asking where it was.
+        """
         run, jars = home / "kafka", _jars.kafka_jars()
         run.mkdir(parents=True, exist_ok=True)
-        port = free_port(9092)
+        port = free_port(before.get("port", 9092))
         controller = free_port(9093, taken={port})
         config = run / "server.properties"
         config.write_text(
@@ -85,8 +88,8 @@ class Elasticsearch:
     name, title = "elasticsearch", "Elasticsearch"
     patience_s = 20.0
 
-    def prepare(self, home: Path) -> dict[str, Any]:
-        """Write the configuration; what to run, as a dict for `spawn`."""
+    def prepare(self, home: Path, before: dict[str, Any]) -> dict[str, Any]:
+        """Write the configuration; what to run, as a dict for `spawn`. `before` as Kafka's."""
         user = unprivileged_user() if os.geteuid() == 0 else None
         run, temporary = home / "elasticsearch", None
         run.mkdir(parents=True, exist_ok=True)
@@ -95,7 +98,7 @@ class Elasticsearch:
             run = temporary = _temporary_dir(user)
         if user and not may_enter(server, user):
             server = Path(shutil.copytree(server, run / "server", dirs_exist_ok=True))
-        port = free_port(9200)
+        port = free_port(before.get("port", 9200))
         _write_elasticsearch_config(run, port)
         if user:
             _give(run, user)

@@ -51,9 +51,10 @@ class Stack:
             started: list[Server] = []
             try:
                 for server in missing:
+                    before = self._state().get(server.name) or {}
                     self._halt(server)
                     started.append(server)
-                    self._start(server)
+                    self._start(server, before)
                 for server in missing:
                     self._await(server)
             except BaseException:
@@ -73,6 +74,11 @@ class Stack:
                     shutil.rmtree(self.home / server.name, ignore_errors=True)
             self._state_file.unlink(missing_ok=True)
 
+    @property
+    def fleeting(self) -> list[str]:
+        """The servers that run and whose data will not outlive them, as the class says."""
+        return [server.title for server in self.servers if (self._state().get(server.name) or {}).get("temporary")]
+
     def status(self) -> dict[str, dict[str, Any]]:
         """For each server: whether it runs, its address, its pid and its log."""
         return {server.name: self._status(server) for server in self.servers}
@@ -85,8 +91,8 @@ class Stack:
 
     # one server
 
-    def _start(self, server: Server) -> None:
-        plan = server.prepare(self.home)
+    def _start(self, server: Server, before: dict[str, Any]) -> None:
+        plan = server.prepare(self.home, before)
         self._made(self.home / "logs")
         try:
             pid = _process.spawn(plan["command"], self._log(server), plan["cwd"], plan["env"], plan["user"])

@@ -51,13 +51,16 @@ final class Activity {
         done.totals.contentClicked = tile.<Long>getFieldAs("content_clicked");
         done.firstSeen = tile.<Long>getFieldAs("first_happened");
         done.lastSeen = tile.<Long>getFieldAs("last_happened");
-        done.sessions.add(new long[] {tile.getFieldAs("first_record"), tile.getFieldAs("last_record")});
+        long lastRecord = tile.<Long>getFieldAs("last_record");
+        done.sessions.add(new long[] {tile.getFieldAs("first_record"), lastRecord});
         done.ip = tile.getFieldAs("ip");
         done.userAgent = tile.getFieldAs("user_agent");
         done.locale = tile.getFieldAs("locale");
         done.consent = tile.getFieldAs("consent");
-        done.tiles.put(windowTime, done.totals);
-        done.count(tile.getFieldAs("actions"), windowTime / Recent.HOUR);
+        if (windowTime - lastRecord <= Person.HALF_HOUR) { // an overdue one (see AdmitEvents) may be older than that
+            done.tiles.put(windowTime, done.totals);
+        }
+        done.count(tile.getFieldAs("actions"), lastRecord / Recent.HOUR);
         return done;
     }
 

@@ -26,13 +26,13 @@ import org.apache.flink.table.functions.ProcessTableFunction;
 
 /**
  * Gives each parsed record its verdict: accepted, duplicate (its messageId was accepted less than an hour of window
- * time ago), late (its tile has been closed for longer than is allowed) or quarantined. It equals SQL's ROW_NUMBER()
- * over message ids, at a third of the cost (docs/speed.md).
+ * time ago), late or quarantined. It equals SQL's ROW_NUMBER() over message ids, at a third of the cost (docs/speed.md).
  *
- * <p>A record whose tile is closed, but not for that long, waits for the next watermark and counts in the tile of that
- * moment: Kafka was restarted, or a partition's leader moved, and until the source had found it again the other
- * partitions and the clock carried time on. Only its window time changes, neither {@code happened_at} nor
- * {@code record_ms}.
+ * <p>Late is a record that its own partition left behind: by more than is allowed, of which its {@code reason} tells, and
+ * its tile has been closed for as long. Any other whose tile is closed waits for the next watermark and counts in the
+ * tile of that moment: Kafka was restarted, or a partition's leader moved, and until the source had found it again the
+ * other partitions and the clock carried time on, in a backlog by hours. Only its window time changes, neither
+ * {@code happened_at} nor {@code record_ms}.
  */
 @FunctionHint(output = @DataTypeHint(value = "ROW<" + AdmitEvents.COLUMNS + ", verdict STRING>", bridgedTo = RowData.class))
 public class AdmitEvents extends ProcessTableFunction<RowData> {
@@ -45,6 +45,7 @@ public class AdmitEvents extends ProcessTableFunction<RowData> {
     private static final int ARITY = 19;
     private static final int MESSAGE_ID = 1;
     private static final int ERROR_CODE = 3;
+    private static final int REASON = 4;
     private static final int PARTITION = 16;
     private static final int OFFSET = 17;
     /** Flink adds bucket and window time itself. */
@@ -108,12 +109,13 @@ public class AdmitEvents extends ProcessTableFunction<RowData> {
         Long watermark = time.currentWatermark();
         long tileEnd = now - Math.floorMod(now, (long) tileMs) + tileMs;
         boolean closed = watermark != null && tileEnd - 1 <= watermark;
-        if (closed && tileEnd - 1 <= watermark - allowedLatenessMs) {
+        if (closed && tileEnd - 1 <= watermark - allowedLatenessMs && !record.isNullAt(REASON)) {
             verdict(record, LATE, late);
             return;
         }
         byte[] id = record.getString(MESSAGE_ID).toBytes();
-        byte[] ids = seenIds.with(seen.get(ONLY), id, now, watermark == null ? 0 : watermark);
+        long counts = closed ? watermark + 1 : now;
+        byte[] ids = seenIds.with(seen.get(ONLY), id, counts, watermark == null ? 0 : watermark);
         if (ids == null) {
             verdict(record, DUPLICATE, duplicate);
             return;
@@ -121,7 +123,7 @@ public class AdmitEvents extends ProcessTableFunction<RowData> {
         seen.put(ONLY, ids);
         if (closed) {
             waiting.put(position(record), bytes((BinaryRowData) record));
-            time.registerOnTime(watermark + 1);
+            time.registerOnTime(counts);
         } else {
             verdict(record, ACCEPTED, accepted);
         }

@@ -73,8 +73,8 @@ final class Event {
     }
 
     /** Without consent a message is counted, and nothing in it is passed on but whose it is and what they said. */
-    GenericRowData row(int bucket, long recordTime, Consent policy) {
-        GenericRowData row = refused(bucket, null, null);
+    GenericRowData row(int bucket, String reason, long recordTime, Consent policy) {
+        GenericRowData row = refused(bucket, null, reason);
         row.setField(1, StringData.fromString(messageId));
         row.setField(2, StringData.fromString(userKey()));
         if (consent != null) {

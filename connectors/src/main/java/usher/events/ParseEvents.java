@@ -12,21 +12,31 @@ import org.apache.flink.table.annotation.FunctionHint;
 import org.apache.flink.table.data.MapData;
 import org.apache.flink.table.data.RowData;
 import org.apache.flink.table.data.StringData;
+import org.apache.flink.table.functions.FunctionContext;
 import org.apache.flink.table.functions.ProcessTableFunction;
 
 /**
- * parse_events(TABLE events, 'category', 'opt_out', DESCRIPTOR(record_time)): one row for each Kafka record, whatever it holds. A record that
- * breaks the contract has an error_code and a reason, and no other column but its bucket. A ProcessTableFunction and
- * not a LATERAL TableFunction, which Flink would run once for each INSERT.
+ * parse_events(TABLE events, 'category', 'opt_out', 300000, DESCRIPTOR(record_time)): one row for each Kafka record, whatever it holds. A
+ * record that breaks the contract has an error_code and a reason, and no other column but its bucket; one that is further
+ * behind its partition's newest than is allowed has a reason alone ({@link AdmitEvents}). A ProcessTableFunction and not a
+ * LATERAL TableFunction, which Flink would run once for each INSERT.
  */
 @FunctionHint(output = @DataTypeHint(value = Event.COLUMNS, bridgedTo = RowData.class))
 public class ParseEvents extends ProcessTableFunction<RowData> {
     /** Duplicates are looked for within a bucket of message ids: at 2,000 events a second 110 of them in an hour. */
     static final int BUCKETS = 65_536;
 
+    private static final int PARTITION = 2;
     private static final int HEADERS = 4;
     private static final StringData CONTROL = StringData.fromString("usher-control");
     private static final byte[] ERASE = "erase".getBytes(StandardCharsets.UTF_8);
+
+    private transient Progress progress;
+
+    @Override
+    public void open(FunctionContext context) {
+        progress = new Progress();
+    }
 
     public void eval(
             Context context,
@@ -39,21 +49,29 @@ public class ParseEvents extends ProcessTableFunction<RowData> {
                                             bridgedTo = RowData.class))
                     RowData record,
             String consentCategory,
-            String consentMode) {
+            String consentMode,
+            Long allowedLatenessMs) {
         long time = record.getTimestamp(1, 3).getMillisecond();
+        long now = System.currentTimeMillis();
+        long behind = progress.behind(record.getInt(PARTITION), time, now);
         byte[] value = record.isNullAt(0) ? null : record.getBinary(0);
         try {
             if (isErasure(record)) {
-                Event wish = EventReader.readErasure(value, time, System.currentTimeMillis());
+                Event wish = EventReader.readErasure(value, time, now);
                 collect(Event.erasure(Math.floorMod(wish.userId.hashCode(), BUCKETS), wish, time));
                 return;
             }
             Consent policy = new Consent(consentCategory, consentMode.equals(Consent.OPT_IN));
-            Event event = EventReader.read(value, time, System.currentTimeMillis(), policy);
-            collect(event.row(Math.floorMod(event.messageId.hashCode(), BUCKETS), time, policy));
+            Event event = EventReader.read(value, time, now, policy);
+            String reason = behind > allowedLatenessMs ? behind(behind) : null;
+            collect(event.row(Math.floorMod(event.messageId.hashCode(), BUCKETS), reason, time, policy));
         } catch (Refused refused) {
             collect(Event.refused((int) Math.floorMod(time, (long) BUCKETS), refused.code, refused.getMessage()));
         }
+    }
+
+    private static String behind(long millis) {
+        return "The record is " + millis / 1000 + " s behind the newest of its partition, and its window was closed.";
     }
 
     /** Whether the record has the header {@code usher-control: erase}. */

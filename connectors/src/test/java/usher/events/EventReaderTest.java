@@ -161,7 +161,7 @@ class EventReaderTest {
     }
 
     private static String otherId(String message) {
-        var row = read(message).row(0, NOW, POLICY);
+        var row = read(message).row(0, null, NOW, POLICY);
         return row.isNullAt(14) ? null : row.getString(14).toString();
     }
 
@@ -171,21 +171,21 @@ class EventReaderTest {
 
     @Test
     void withoutConsentOnlyWhoseItIsAndWhatTheySaidGoesOn() {
-        var row = read(page(ads(false))).row(0, NOW, POLICY);
+        var row = read(page(ads(false))).row(0, null, NOW, POLICY);
         assertEquals("ann", row.getString(2).toString());
         assertEquals(NOW + "n{\"ads\":false,\"other\":true}", row.getString(12).toString());
         for (int column : new int[] {5, 6, 7, 8, 9, 10, 11, 13, 14}) {
             assertTrue(row.isNullAt(column), "column " + column);
         }
-        assertEquals('a', read(page(ads(true))).row(0, NOW, POLICY).getString(12).toString().charAt(13));
+        assertEquals('a', read(page(ads(true))).row(0, null, NOW, POLICY).getString(12).toString().charAt(13));
     }
 
     @Test
     void silenceIsAsTheModeSays() {
         assertTrue(new Consent("ads", false).allows(null));
         assertTrue(!new Consent("ads", true).allows(null));
-        assertTrue(read(page("")).row(0, NOW, new Consent("ads", true)).isNullAt(5));
-        assertEquals("page", read(page("")).row(0, NOW, POLICY).getString(5).toString());
+        assertTrue(read(page("")).row(0, null, NOW, new Consent("ads", true)).isNullAt(5));
+        assertEquals("page", read(page("")).row(0, null, NOW, POLICY).getString(5).toString());
     }
 
     @Test
