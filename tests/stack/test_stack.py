@@ -88,6 +88,16 @@ def test_who_ended_by_itself_is_back_where_it_was(tmp_path: Path) -> None:
         stack.down()
 
 
+def test_a_port_that_another_took_meanwhile(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever answers there is not taken for ours."""
+    port = int(stack.elasticsearch.rsplit(":")[-1])
+    monkeypatch.setattr(_servers, "free_port", lambda *_: port)
+    monkeypatch.setattr(Stack, "servers", (_servers.Elasticsearch(),))
+    with pytest.raises(StackError, match="Elasticsearch ended while starting"):
+        Stack(tmp_path).up()
+    assert json.loads((tmp_path / "stack.json").read_text()) == {}
+
+
 def _hold(port: int, held: ExitStack) -> bool:
     """Take the port, unless someone else has it."""
     try:

@@ -34,14 +34,14 @@ class Kafka:
     name, title = "kafka", "Kafka"
     patience_s = 20.0
 
-    def prepare(self, home: Path, before: dict[str, Any]) -> dict[str, Any]:
+    def prepare(self, home: Path, port: int = 9092) -> dict[str, Any]:
         """Write the configuration and format the log directory; what to run, as a dict for `spawn`.
 
-        `before` is the state of one that ended by itself: who asks it goes on asking where it was.
+        `port` is taken if it is free: the usual one, or that of one that ended by itself, where it is still asked for.
         """
         run, jars = home / "kafka", _jars.kafka_jars()
         run.mkdir(parents=True, exist_ok=True)
-        port = free_port(before.get("port", 9092))
+        port = free_port(port)
         controller = free_port(9093, taken={port})
         config = run / "server.properties"
         config.write_text(
@@ -88,8 +88,8 @@ class Elasticsearch:
     name, title = "elasticsearch", "Elasticsearch"
     patience_s = 20.0
 
-    def prepare(self, home: Path, before: dict[str, Any]) -> dict[str, Any]:
-        """Write the configuration; what to run, as a dict for `spawn`. `before` as Kafka's."""
+    def prepare(self, home: Path, port: int = 9200) -> dict[str, Any]:
+        """Write the configuration; what to run, as a dict for `spawn`. `port` as Kafka's."""
         user = unprivileged_user() if os.geteuid() == 0 else None
         run, temporary = home / "elasticsearch", None
         run.mkdir(parents=True, exist_ok=True)
@@ -98,7 +98,7 @@ class Elasticsearch:
             run = temporary = _temporary_dir(user)
         if user and not may_enter(server, user):
             server = Path(shutil.copytree(server, run / "server", dirs_exist_ok=True))
-        port = free_port(before.get("port", 9200))
+        port = free_port(port)
         _write_elasticsearch_config(run, port)
         if user:
             _give(run, user)
@@ -120,8 +120,9 @@ class Elasticsearch:
 
     @staticmethod
     def ready(state: dict[str, Any], log: Path) -> bool:
-        """Whether the cluster of one has formed and takes requests."""
-        return _http_ok(state["address"] + "/_cluster/health?wait_for_status=yellow&timeout=1s")
+        """Whether the cluster of one has formed and takes requests; it, and not who took its port meanwhile."""
+        listens = f"HttpServerTransport publish_address {{{HOST}:{state['port']}}}" in log.read_text(errors="replace")
+        return listens and _http_ok(state["address"] + "/_cluster/health?wait_for_status=yellow&timeout=1s")
 
     @staticmethod
     def answers(state: dict[str, Any]) -> bool:

@@ -92,7 +92,7 @@ class Stack:
     # one server
 
     def _start(self, server: Server, before: dict[str, Any]) -> None:
-        plan = server.prepare(self.home, before)
+        plan = server.prepare(self.home, *([before["port"]] if before else []))
         self._made(self.home / "logs")
         try:
             pid = _process.spawn(plan["command"], self._log(server), plan["cwd"], plan["env"], plan["user"])
