@@ -182,14 +182,12 @@ def read(login: Mapping[str, Any], bundle: Bundle) -> dict[str, Any]:
 
 def text(found: Mapping[str, Any]) -> str:
     """What `lift` found, as lines to read."""
+    if not found["experiments"]:
+        return "Nobody is held out, and no rule is rolled out in part; `holdout: {percent: 5}` in a rules file does it."
     lines = [f"{found['users']:,} users who came in the last {found['days']} days, by rules {found['rules_version']}."]
     for one in found["experiments"]:
         lines += ["", f"{one['name']}: {one['what']}", f"{'':32}{one['treated']:>10,}{one['control']:>10,}  difference"]
         lines += [_line(kpi) for kpi in one["kpis"]]
-    if not found["experiments"]:
-        lines.append(
-            "Nobody is held out, and no rule is rolled out in part; `holdout: {percent: 5}` in a rules file does it."
-        )
     return "\n".join(lines)
 
 
