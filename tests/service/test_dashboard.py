@@ -15,6 +15,7 @@ from usher.service import scan
 from usher.service.dashboard import figures, lately_figures, question
 from usher.service.elastic import Elastic
 from usher.service.recently import Recently, recently
+from usher.service.scan import PEOPLE
 from usher.stack import Stack
 
 HOUR = time.time_ns() // 1_000_000 // HOUR_MS
@@ -95,8 +96,8 @@ def test_figures(service: Service, client: Elasticsearch) -> None:
     for one in people():
         client.index(index="profiles", id=one["user_id"], document=one)
     client.indices.refresh(index="profiles")
-    asked = question()
-    asked["query"]["bool"]["filter"] = {"prefix": {"user_id": "dash-"}}  # other tests' users are not counted here
+    mine = {"filter": {"prefix": {"user_id": "dash-"}}}  # other tests' users are not counted here
+    asked = question() | {"query": {"bool": PEOPLE["bool"] | mine}}
     found = figures(client.search(index="profiles", **asked)["aggregations"])
     assert (found["users"], found["active"], found["shown"]) == (9, 9, 90)
     assert found["returned"] == 4 / 9
