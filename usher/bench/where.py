@@ -10,7 +10,7 @@ from typing import Any
 OPERATORS = {
     "compiling and collecting": r"^(jdk\.internal\.vm|java\.lang\.invoke)",
     "01 Kafka source": r"org\.apache\.kafka\.clients\.(consumer|FetchSession)|flink\.connector\.kafka\.source",
-    "02 parse_events": r"usher\.events\.(EventReader|ParseEvents|Event)\b",
+    "02 parse_events": r"usher\.events\.(EventReader|ParseEvents|Progress|Event)\b",
     "03 admit_events": r"usher\.events\.AdmitEvents|runtime\.operators\.process",
     "04 tiles": r"operators\.(aggregate\.window|window)|LocalWindowAggs|GlobalWindowAggs|\.slicing\.",
     "05 roll_features": r"usher\.events\.(RollFeatures|UserState)",
