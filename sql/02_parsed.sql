@@ -6,7 +6,8 @@ SELECT
     bucket, message_id, user_key, error_code, reason,
     type, event, action, happened_at,
     ip, user_agent, locale, consent, record_ms, previous_id,
-    `value`, `partition`, `offset`, rowtime AS record_time
+    CASE WHEN error_code IS NOT NULL OR reason IS NOT NULL THEN `value` END AS `value`, -- else nobody asks for it
+    `partition`, `offset`, rowtime AS record_time
 FROM parse_events(
     TABLE events, '${consent_category}', '${consent_mode}', CAST(${allowed_lateness_ms} AS BIGINT), DESCRIPTOR(record_time)
 )

@@ -71,11 +71,12 @@ class Job:
 
 @contextmanager
 def job(stack: Stack, folder: Path, *arguments: str, **settings: str) -> Iterator[Job]:
-    """The job runs within; `settings` are those of conf/usher.yaml."""
+    """The job runs within; `settings` are those of conf/usher.yaml. Two subtasks share the keys, unless they say else."""
     settings = {
         "kafka": stack.kafka,
         "elasticsearch": stack.elasticsearch,
         "dead_letters": str(folder / "dead"),
+        "parallelism": "2",
     } | settings
     environment = os.environ | {f"USHER_{name.upper()}": value for name, value in settings.items()}
     command = [sys.executable, "-m", "usher.cli", "run", "personalize", *arguments]

@@ -1,8 +1,9 @@
-"""The job's machine dies, or Kafka's: nothing is lost, nothing counts twice."""
+"""The job's machine dies, or Kafka's, or Python alone: nothing is lost, nothing counts twice."""
 
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from harness import USERS, Sender, Visits, expected, found, job, place, profile, profiles, records, visit
@@ -99,4 +100,53 @@ def test_what_comes_when_kafka_is_back_counts(fresh: Stack, tmp_path: Path) -> N
     }  # fmt: skip
     assert {user: documents[user]["events_total"] for user in visits.sent} == {
         user: len(timed) for user, timed in visits.sent.items()
+    }
+
+
+def python_workers(process: int) -> list[int]:
+    """Those that the job's JVM, or whoever it asked, began."""
+    parents, workers = {}, []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+            command = (folder / "cmdline").read_bytes()
+        except (FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+            continue
+        parents[int(folder.name)] = int(parent)
+        if b"pyflink.fn_execution.beam.beam_boot" in command:
+            workers.append(int(folder.name))
+
+    def ancestors(pid: int) -> Iterator[int]:
+        while pid := parents.get(pid, 0):
+            yield pid
+
+    return [pid for pid in workers if process in ancestors(pid)]
+
+
+def test_a_python_worker_that_dies_costs_nothing(fresh: Stack, tmp_path: Path) -> None:
+    """As when the kernel kills it for want of memory: Flink restarts the job from what it last knew."""
+    settings = load() | {"kafka": fresh.kafka, "elasticsearch": fresh.elasticsearch}
+    sender = Sender(fresh)
+    visits = Visits(sender)
+    with job(fresh, tmp_path, checkpoint_interval_s="2") as running:
+        visits.send(range(3))
+        until(lambda: visits.shown(fresh), 120, "the first profiles", running)
+        workers = python_workers(running.process.pid)
+        for worker in workers:
+            os.kill(worker, signal.SIGKILL)
+        visits.send(range(3, 6))
+        until(lambda: visits.shown(fresh), 120, "the last profiles", running)
+        until(lambda: counts(settings)["accepted"] >= counts(settings)["read"], 60, "the counts", running)
+        assert not set(workers) & set(python_workers(running.process.pid))
+        total = counts(settings)
+        sender.close()
+
+    sent = sum(map(len, visits.sent.values()))
+    assert workers
+    assert total == {
+        "read": sent, "accepted": sent, "duplicate": 0, "late": 0, "quarantined": 0, "profiles": USERS
+    }  # fmt: skip
+    documents = profiles(fresh)
+    assert {user: found(documents[user]) for user in visits.sent} == {
+        user: expected(timed, silent=False) for user, timed in visits.sent.items()
     }

@@ -195,7 +195,7 @@ def in_file(folder: Path, *changes: tuple[str, str]) -> list[str]:
 
 
 def test_a_misspelt_name_and_wrong_kinds_in_the_file(tmp_path: Path) -> None:
-    changes = ("\nparallelism: 2", "\nparalelism: 4"), ("\ntile_s: 1 ", "\ntile_s: abc "), ("\nkafka: 1", "\nkafka: #1")
+    changes = ("\nparallelism: 1", "\nparalelism: 4"), ("\ntile_s: 1 ", "\ntile_s: abc "), ("\nkafka: 1", "\nkafka: #1")
     assert in_file(tmp_path, *changes, ("\nclock_lag_s: 0.8", "\nclock_lag_s: true")) == [
         "paralelism in usher.yaml is not a setting of Usher.",
         "parallelism is missing in usher.yaml.",
