@@ -71,7 +71,7 @@ class Job:
 
 @contextmanager
 def job(stack: Stack, folder: Path, *arguments: str, **settings: str) -> Iterator[Job]:
-    """The job runs within; `settings` are those of conf/usher.yaml. Two subtasks share the keys, unless they say else."""
+    """The job runs within; `settings` are those of conf/usher.yaml. Its keys are shared by two subtasks."""
     settings = {
         "kafka": stack.kafka,
         "elasticsearch": stack.elasticsearch,
