@@ -33,6 +33,6 @@ def test_the_boundary_of_a_rollout(seed: str, user: str, out: float, in_: float)
 
 def test_the_vectors_of_the_docs() -> None:
     text = (ROOT / "docs" / "rules.md").read_text()
-    vectors = re.findall(r'`\("(\w+)", "(\w+)"\)` (0\.\d+)', text)
+    vectors = re.findall(r'`\("(\w+)",\s+"(\w+)"\)`\s+(0\.\d+)', text)
     assert len(vectors) == 2
     assert all(bucket(seed, user) == float(place) for seed, user, place in vectors)
