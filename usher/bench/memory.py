@@ -91,14 +91,14 @@ class Resident:
     def _watch(self) -> None:
         while not self._stopped.wait(0.5):
             sizes = {"jvm_gib": 0.0, "python_gib": 0.0}
-            for name, size in _processes(self._group):
+            for name, size in processes(self._group).values():
                 sizes["jvm_gib" if name == "java" else "python_gib"] += size / GIB
             sizes["all_gib"] = sum(sizes.values())
             self._peak = {name: max(value, sizes[name]) for name, value in self._peak.items()}
 
 
-def _processes(group: int) -> list[tuple[str, int]]:
-    """Name and resident bytes of each process in the group or begun by one of it (Linux's /proc)."""
+def processes(group: int) -> dict[int, tuple[str, int]]:
+    """By pid, name and resident bytes of each process in the group or begun by one of it (Linux's /proc)."""
     found, parents, groups = {}, {}, {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -117,4 +117,4 @@ def _processes(group: int) -> list[tuple[str, int]]:
             pid = parents[pid]
         return False
 
-    return [found[pid] for pid in found if belongs(pid)]
+    return {pid: found[pid] for pid in found if belongs(pid)}
