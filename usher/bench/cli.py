@@ -12,7 +12,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @app.command()
-def throughput(events: int = 2_000_000, users: int = 20_000, per_second: int = 5000, as_json: Json = False) -> None:
+def throughput(events: int = 6_000_000, users: int = 20_000, per_second: int = 5000, as_json: Json = False) -> None:
     """Events/s of the full path over events/s of a bare json scan into blackhole."""
     from usher.bench.throughput import throughput as measure
 

@@ -1,7 +1,8 @@
 """`usher bench throughput`: the full path against a bare `json` scan of the same topic, in steady state.
 
-Each job runs in a process of its own, once on the first quarter of the topic and once on all of it; what counts is the
-difference. So neither start-up nor the JVM's warm-up (half a minute of compiling on two cores) is in the figures.
+Each job runs in a process of its own, on all of the events and on their first quarter alone; what counts is the
+difference. So neither start-up nor most of the JVM's warm-up (minutes of compiling on two cores) is in the figures. The
+two take turns, each on a broker and an Elasticsearch of its own, so that a machine that slows down slows both.
 """
 
 import json
@@ -11,7 +12,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,9 @@ from usher.stack import Stack
 JOBS = ("scan", "full")
 WARM_UP = 4
 """One part in so many is for start-up and warm-up."""
-TIMES = {"scan": 3, "full": 2}
+ROUNDS = {"scan": 3, "full": 2}
 """Of so many runs the quickest counts: a scan is over in seconds, so that anything else on the machine shows; and the
-first full run meets an Elasticsearch that has compiled nothing yet, which would be taken off the whole as start-up."""
+first full run meets an Elasticsearch that has compiled nothing yet."""
 
 SCAN = """
 CREATE TABLE events (
@@ -46,37 +46,36 @@ CREATE TABLE events (
 
 def throughput(events: int, users: int, per_second: int) -> dict[str, Any]:
     """Events a second of both jobs, their ratio, and the share of each operator in the full one's JVM time."""
-    with tempfile.TemporaryDirectory() as home, Stack(Path(home)) as stack:
-        settings = load() | {"kafka": stack.kafka, "elasticsearch": stack.elasticsearch}
-        prepare(settings)
+    first = events // WARM_UP
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Stack(Path(folder, "first")) as one,
+        Stack(Path(folder, "all")) as other,
+    ):
         begin = int(time.time() * 1000) - events * 1000 // per_second - 10_000
-        records = bursts(events, users, per_second, begin)
-        fill(stack.kafka, records, events // WARM_UP)
-        before = {job: _quickest(job, settings) for job in JOBS}
-        fill(stack.kafka, records, events - events // WARM_UP)
+        quarter, whole = (load() | {"kafka": at.kafka, "elasticsearch": at.elasticsearch} for at in (one, other))
+        for settings, count in ((quarter, first), (whole, events)):
+            prepare(settings)
+            fill(settings["kafka"], bursts(count, users, per_second, begin), count)
         results: dict[str, Any] = {"events": events, "users": users}
         for job in JOBS:
-            seconds = _quickest(job, settings)
-            results[job] = {
-                "first_quarter_s": before[job],
-                "all_s": seconds,
-                "events_s": round((events - events // WARM_UP) / (seconds - before[job])),
-            }
-        found = counts(settings)
+            rounds = [[_seconds(job, settings) for settings in (quarter, whole)] for _ in range(ROUNDS[job])]
+            first_s, all_s = map(min, zip(*rounds, strict=True))
+            speed = round((events - first) / (all_s - first_s))
+            results[job] = {"first_quarter_s": first_s, "all_s": all_s, "events_s": speed}
+        found = counts(whole)
         if sum(found[verdict] for verdict in VERDICTS) != events:
             raise RuntimeError(f"The counts do not add up to {events}: {found}.")
-        _forget(settings)
-        samples = Path(home) / "full.jfr"
-        _run("full", settings, samples)
+        samples = Path(folder, "full.jfr")
+        _seconds("full", whole, samples)
         ratio = round(results["full"]["events_s"] / results["scan"]["events_s"], 3)
         return results | {"ratio": ratio, "where_the_time_goes": shares(samples), "counts": found}
 
 
 def fill(kafka: str, records: Iterator[Record], count: int) -> None:
-    """The next `count` of `records` go to the topic."""
+    """The records, `count` of them, go to the topic."""
     producer = KafkaProducer(bootstrap_servers=kafka, linger_ms=50, batch_size=512 * 1024, acks="all")
-    chosen = islice(records, count)
-    for record_time, key, value in track(chosen, f"filling the topic: {count:,} events", total=count, transient=True):
+    for record_time, key, value in track(records, f"filling the topic: {count:,} events", total=count, transient=True):
         producer.send("events", key=key, value=value, timestamp_ms=record_time)
     producer.flush()
     producer.close()
@@ -91,22 +90,16 @@ def _forget(settings: dict[str, Any]) -> None:
     prepare(settings)
 
 
-def _quickest(job: str, settings: dict[str, Any]) -> float:
-    took = []
-    for _ in range(TIMES[job]):
-        _forget(settings)
-        took.append(float(_run(job, settings)["seconds"]))
-    return min(took)
-
-
-def _run(job: str, settings: dict[str, Any], *samples: Path) -> dict[str, Any]:
+def _seconds(job: str, settings: dict[str, Any], *samples: Path) -> float:
+    """What a run of the job takes that finds no profiles yet."""
+    _forget(settings)
     environment = os.environ | {f"USHER_{name.upper()}": settings[name] for name in ("kafka", "elasticsearch")}
     environment |= {"JVM_ARGS": jvm_args(settings)}
     command = [sys.executable, "-m", "usher.bench.throughput", job, *map(str, samples)]
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
     if done.returncode != 0:
         raise RuntimeError(f"The {job} job failed:\n{done.stderr[-3000:]}")
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    return float(json.loads(done.stdout.splitlines()[-1])["seconds"])
 
 
 def _job(job: str, samples: Path | None = None) -> dict[str, Any]:
