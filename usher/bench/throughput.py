@@ -59,7 +59,8 @@ def throughput(events: int, users: int, per_second: int) -> dict[str, Any]:
             fill(settings["kafka"], bursts(count, users, per_second, begin), count)
         results: dict[str, Any] = {"events": events, "users": users}
         for job in JOBS:
-            rounds = [[_seconds(job, settings) for settings in (quarter, whole)] for _ in range(ROUNDS[job])]
+            turns = track(range(ROUNDS[job]), f"running the {job} job on a quarter and on all", transient=True)
+            rounds = [[_seconds(job, settings) for settings in (quarter, whole)] for _ in turns]
             first_s, all_s = map(min, zip(*rounds, strict=True))
             speed = round((events - first) / (all_s - first_s))
             results[job] = {"first_quarter_s": first_s, "all_s": all_s, "events_s": speed}
